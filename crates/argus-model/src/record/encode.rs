@@ -1,0 +1,223 @@
+//! Records to bytes.
+
+use super::{Fields, Gap, Outcome, ProcessInfo, Record, SubjectInfo};
+use crate::codec::{Encoder, Full};
+use crate::identity::SpanNumber;
+use crate::name::NameNumber;
+use crate::time::Monotonic;
+
+/// What follows in a span's end; see [`encode_span_end_head`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutcomeHead {
+    /// A result value follows.
+    pub result: bool,
+    /// An exception text follows (after the result).
+    pub exception: bool,
+    /// The span's trace was not sampled.
+    pub unsampled: bool,
+}
+
+impl OutcomeHead {
+    pub(super) fn bits(self) -> u32 {
+        u32::from(self.result) | u32::from(self.exception) << 1 | u32::from(self.unsampled) << 2
+    }
+}
+
+/// Writes a span's start up to its arguments, which the caller appends as fields.
+#[inline]
+pub fn encode_span_start_head(
+    out: &mut Encoder<'_>,
+    name: NameNumber,
+    number: SpanNumber,
+    parent: SpanNumber,
+    at: Monotonic,
+) -> Result<(), Full> {
+    out.u32(name.0)?;
+    out.u64(number.0)?;
+    out.u64(parent.0)?;
+    out.u64(at.nanos())
+}
+
+/// Writes a span's end up to what `head` announces, which the caller appends in the order result
+/// value, exception text, fields of locals.
+#[inline]
+pub fn encode_span_end_head(
+    out: &mut Encoder<'_>,
+    head: OutcomeHead,
+    number: SpanNumber,
+    at: Monotonic,
+) -> Result<(), Full> {
+    out.u32(head.bits())?;
+    out.u64(number.0)?;
+    out.u64(at.nanos())
+}
+
+pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
+    match record {
+        Record::Anchor(anchor) => {
+            out.u32(0)?;
+            out.u64(anchor.monotonic.nanos())?;
+            out.i64(anchor.wall.nanos())
+        }
+        Record::Name(number, text) => {
+            out.u32(0)?;
+            text.encode(*number, out)
+        }
+        Record::Process(info) => process(info, out),
+        Record::SpanStart {
+            number,
+            parent,
+            name,
+            at,
+            fields,
+        } => {
+            encode_span_start_head(out, *name, *number, *parent, *at)?;
+            out.bytes(fields.0)
+        }
+        Record::SpanEnd {
+            number,
+            at,
+            outcome,
+            locals,
+        } => span_end(*number, *at, outcome, *locals, out),
+        Record::RemoteParent {
+            number,
+            trace,
+            parent,
+        } => {
+            out.u32(0)?;
+            out.u64(number.0)?;
+            out.bytes(trace)?;
+            out.u64(*parent)
+        }
+        Record::SpanFields { number, fields } => {
+            out.u32(0)?;
+            out.u64(number.0)?;
+            out.bytes(fields.0)
+        }
+        Record::Gap(value) => gap(value, out),
+        Record::Metric {
+            subject,
+            name,
+            at,
+            value,
+            unit,
+            attributes,
+        } => {
+            out.u32(*subject)?;
+            out.u64(at.nanos())?;
+            out.f64(*value)?;
+            out.varint(name.0.into())?;
+            out.text(unit)?;
+            out.bytes(attributes.0)
+        }
+        Record::SessionEvent {
+            at,
+            session,
+            event_type,
+            data,
+        } => {
+            out.u32(0)?;
+            out.u64(at.nanos())?;
+            out.text(session)?;
+            out.text(event_type)?;
+            out.text(data)
+        }
+        Record::Subject(number, info) => subject(*number, info, out),
+        Record::Log {
+            subject,
+            at,
+            source,
+            path,
+            line,
+            altered,
+            span,
+            level,
+        } => {
+            out.u32(*subject)?;
+            out.u64(at.nanos())?;
+            out.u64(span.0)?;
+            out.u8(*source as u8)?;
+            out.u8(u8::from(*altered))?;
+            out.text(level)?;
+            out.text(path)?;
+            out.text(line)
+        }
+        Record::Sample {
+            subject,
+            at,
+            cpu_percent,
+            rss_bytes,
+            threads,
+        } => {
+            out.u32(*subject)?;
+            out.u64(at.nanos())?;
+            out.f64(*cpu_percent)?;
+            out.varint(*rss_bytes)?;
+            out.varint((*threads).into())
+        }
+        Record::ProcessEvent {
+            subject,
+            at,
+            event_type,
+            exit_code,
+        } => {
+            out.u32(*subject)?;
+            out.u64(at.nanos())?;
+            out.u8(u8::from(exit_code.is_some()))?;
+            out.signed(exit_code.unwrap_or(0).into())?;
+            out.text(event_type)
+        }
+    }
+}
+
+fn process(info: &ProcessInfo<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
+    out.u32(info.parent_pid)?;
+    out.text(info.app_name)?;
+    out.text(info.process_name)?;
+    out.text(info.command_line)?;
+    out.text(info.runtime)?;
+    out.text(info.hostname)?;
+    out.text(info.argus_version)
+}
+
+fn subject(number: u32, info: &SubjectInfo<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
+    out.u32(number)?;
+    out.varint(info.pid.into())?;
+    out.varint(info.start_ticks)?;
+    out.text(info.app_name)?;
+    out.text(info.process_name)?;
+    out.text(info.command_line)?;
+    out.text(info.hostname)
+}
+
+fn span_end(
+    number: SpanNumber,
+    at: Monotonic,
+    outcome: &Outcome<'_>,
+    locals: Fields<'_>,
+    out: &mut Encoder<'_>,
+) -> Result<(), Full> {
+    let head = OutcomeHead {
+        result: outcome.result.is_some(),
+        exception: outcome.exception.is_some(),
+        unsampled: outcome.unsampled,
+    };
+    encode_span_end_head(out, head, number, at)?;
+    if let Some(result) = &outcome.result {
+        result.encode(out)?;
+    }
+    if let Some(exception) = outcome.exception {
+        out.text(exception)?;
+    }
+    out.bytes(locals.0)
+}
+
+fn gap(gap: &Gap, out: &mut Encoder<'_>) -> Result<(), Full> {
+    out.u32(gap.number)?;
+    out.u8(gap.reason as u8)?;
+    out.varint(gap.normal)?;
+    out.varint(gap.errors)?;
+    out.u64(gap.from.nanos())?;
+    out.u64(gap.to.nanos())
+}

@@ -1,0 +1,160 @@
+//! Every kind of record survives its bytes, and no bytes make the decoder panic.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::name::NameKind;
+
+fn round_trip(record: &Record<'_>) {
+    let mut space = vec![0; 4096];
+    let mut out = Encoder::new(&mut space);
+    record.encode(&mut out).unwrap();
+    let used = out.used();
+    let kind = Kind::from_byte(record.kind() as u8).expect("a kind knows its own number");
+    assert_eq!(Record::decode(kind, &space[..used]).as_ref(), Ok(record));
+}
+
+fn fields() -> Vec<u8> {
+    let mut space = vec![0; 256];
+    let mut out = Encoder::new(&mut space);
+    encode_parameter_key(&mut out, 3).unwrap();
+    Value::Int(-7).encode(&mut out).unwrap();
+    encode_text_key(&mut out, "rows").unwrap();
+    Value::Text("ten".into()).encode(&mut out).unwrap();
+    let used = out.used();
+    space.truncate(used);
+    space
+}
+
+#[test]
+fn every_kind_survives_its_bytes() {
+    let bytes = fields();
+    let at = Monotonic::from_nanos(123_456_789);
+    let number = SpanNumber(42);
+    let text = NameText {
+        kind: NameKind::Function,
+        text: "shop.price".into(),
+        group: Some("trading".into()),
+        file: None,
+        line: 12,
+        parameters: vec!["book".into(), "token".into()],
+    };
+    let outcome = Outcome {
+        result: Some(Value::None),
+        exception: Some("Boom"),
+        unsampled: true,
+    };
+    let gap = Gap {
+        number: 1,
+        reason: LossReason::Disk,
+        normal: 5,
+        errors: 2,
+        from: at,
+        to: at,
+    };
+    let records = [
+        Record::Anchor(anchor(17, -5)),
+        Record::Name(NameNumber(3), text),
+        Record::Process(ProcessInfo {
+            app_name: "shop",
+            parent_pid: 1,
+            ..Default::default()
+        }),
+        Record::SpanStart {
+            number,
+            parent: SpanNumber::NONE,
+            name: NameNumber(3),
+            at,
+            fields: Fields(&bytes),
+        },
+        Record::SpanEnd {
+            number,
+            at,
+            outcome,
+            locals: Fields(&bytes),
+        },
+        Record::RemoteParent {
+            number,
+            trace: [7; 16],
+            parent: 9,
+        },
+        Record::SpanFields {
+            number,
+            fields: Fields(&bytes),
+        },
+        Record::Gap(gap),
+        Record::Metric {
+            subject: 0,
+            name: NameNumber(8),
+            at,
+            value: 0.25,
+            unit: "By",
+            attributes: Fields(&bytes),
+        },
+        Record::SessionEvent {
+            at,
+            session: "s",
+            event_type: "scan_started",
+            data: "{}",
+        },
+        Record::Subject(
+            2,
+            SubjectInfo {
+                pid: 77,
+                process_name: "nginx",
+                ..Default::default()
+            },
+        ),
+        Record::Log {
+            subject: 2,
+            at,
+            source: LogSource::Stderr,
+            path: "/var/log/x",
+            line: "é",
+            altered: true,
+            span: number,
+            level: "error",
+        },
+        Record::Sample {
+            subject: 2,
+            at,
+            cpu_percent: 99.5,
+            rss_bytes: 1 << 40,
+            threads: 9,
+        },
+        Record::ProcessEvent {
+            subject: 2,
+            at,
+            event_type: "terminated",
+            exit_code: Some(-9),
+        },
+    ];
+    assert_eq!(records.len(), Kind::ALL.len(), "one example for every kind");
+    for record in &records {
+        round_trip(record);
+    }
+}
+
+#[test]
+fn fields_tell_index_and_text_keys_apart() {
+    let bytes = fields();
+    let pairs: Vec<_> = Fields(&bytes).iter().collect();
+    assert_eq!(pairs[0], (FieldKey::Parameter(3), Value::Int(-7)));
+    assert_eq!(
+        pairs[1],
+        (FieldKey::Text("rows"), Value::Text("ten".into()))
+    );
+}
+
+proptest! {
+    #[test]
+    fn foreign_bytes_never_panic(kind in 0_u8..20, bytes: Vec<u8>) {
+        if let Some(kind) = Kind::from_byte(kind)
+            && let Ok(record) = Record::decode(kind, &bytes)
+        {
+            if let Record::SpanStart { fields, .. } = record {
+                fields.iter().count();
+            }
+        }
+    }
+}

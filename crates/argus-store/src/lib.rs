@@ -1,0 +1,22 @@
+//! Where Argus keeps what was recorded.
+//!
+//! Three traits, several engines, one suite of laws. The drain writes through [`Sink`], screens and
+//! commands read through [`Store`]; engine names, connections and SQL appear nowhere outside this
+//! crate.
+//!
+//! - [`batch`]: what the drain hands over, in rows, with the spool positions they came from.
+//! - [`sink`]: the writing side: one atomic commit, one sync.
+//! - [`query`]: the reading side: pages, live state, statistics.
+//! - `engine`: SQLite (the default) and memory (for tests).
+
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod error;
+pub mod query;
+pub mod sink;
+
+pub use batch::Batch;
+pub use error::{CommitError, OpenError, ReadError};
+pub use query::Store;
+pub use sink::Sink;

@@ -1,0 +1,32 @@
+//! The writing side of a store. Only the drain uses it, and only the holder of the collector's lock.
+
+use argus_model::ProducerId;
+
+use crate::batch::{Batch, OpenSpan, Position};
+use crate::error::{CommitError, ReadError};
+
+/// What an engine must promise to be written by the drain.
+///
+/// 1. [`commit`](Sink::commit) is atomic: after a crash all of a batch is there or nothing of it.
+/// 2. A committed batch is visible to every [`Store`](crate::Store) opened or queried afterwards.
+/// 3. After [`sync`](Sink::sync) everything committed before survives a loss of power.
+/// 4. Rows get increasing ids in commit order, so that followers miss none.
+/// 5. A span that ends leaves the open spans in the same commit; a producer's end turns its open
+///    spans into interrupted ones with status ERR, the time until the end as their duration, and
+///    an exception beginning with `interrupted:`.
+pub trait Sink: Send {
+    /// Commits a batch.
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
+
+    /// Makes everything committed so far durable.
+    fn sync(&mut self) -> Result<(), CommitError>;
+
+    /// How far the spool of this producer has been read.
+    fn positions(&self, producer: ProducerId) -> Result<Vec<Position>, ReadError>;
+
+    /// The spans of this producer that are open in the store.
+    fn open_spans(&self, producer: ProducerId) -> Result<Vec<OpenSpan>, ReadError>;
+
+    /// Producers that have a row and no end: after a takeover, those whose death may have been missed.
+    fn unended_producers(&self) -> Result<Vec<ProducerId>, ReadError>;
+}

@@ -1,0 +1,3 @@
+//! Development commands of Argus, run as `cargo xtask <command>`.
+
+fn main() {}
