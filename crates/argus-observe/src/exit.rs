@@ -1,0 +1,286 @@
+//! When and how processes end that are not our children.
+//!
+//! A pidfd becomes readable the moment its process has ended, so nobody has to look again and
+//! again. The exit code needs a little patience: while a parent collects its child there is a
+//! moment in which nobody can tell (see [`platform::exit_status`]). An [`Exit`] therefore follows a
+//! death at once when its code is known, after [`PATIENCE`] at the latest, and then without one: an
+//! unknown exit code is `None`, never 0.
+//!
+//! [`ExitWatch`] waits for one process, [`Watcher`] for any number.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::platform::{self, ExitStatus};
+use crate::process::{AttachError, Target, explain};
+use crate::stat;
+
+/// How long a death may be known without its exit code.
+pub const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often the exit code is asked for meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
+
+/// How often a process without a pidfd is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code, −N when signal N killed it, `None` when the kernel does not tell.
+    pub code: Option<i32>,
+}
+
+/// Waits for the end of one process.
+#[derive(Debug)]
+pub struct ExitWatch {
+    process: Process,
+}
+
+impl ExitWatch {
+    /// Begins to watch `target`.
+    ///
+    /// # Errors
+    /// When it has ended meanwhile, even if another process has its id now, or may not be seen.
+    pub fn attach(target: &Target) -> Result<Self, AttachError> {
+        let process = Process::open(target.pid, target.start_ticks)?;
+        Ok(Self { process })
+    }
+
+    /// Waits until the process has ended or `timeout` is over; then `None`.
+    ///
+    /// # Errors
+    /// When the system call for waiting fails.
+    pub fn wait(&self, timeout: Duration) -> io::Result<Option<Exit>> {
+        let deadline = Instant::now() + timeout;
+        while !self.process.has_ended()? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.process.pause(left)?;
+        }
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if let Some(exit) = self.process.exit(Instant::now() >= patience) {
+                return Ok(Some(exit));
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
+    }
+
+    /// The descriptor that polls readable once the process has ended; `None` where the kernel has
+    /// no pidfds and [`ExitWatch::wait`] must be called now and then.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.process.pidfd.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// Waits for the end of many processes at once.
+///
+/// Its descriptor ([`AsFd`]) polls readable when a process has ended; [`Watcher::poll`] says which.
+#[derive(Debug)]
+pub struct Watcher {
+    epoll: OwnedFd,
+    living: HashMap<u32, Process>,
+    /// Ended, with the exit code still to be learnt until then.
+    ended: Vec<(u32, Process, Instant)>,
+}
+
+impl Watcher {
+    /// A watcher of nothing.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            living: HashMap::new(),
+            ended: Vec::new(),
+        })
+    }
+
+    /// Begins to watch the process with this id and start time; two descriptors until it ends.
+    ///
+    /// # Errors
+    /// [`AttachError::NoSuchProcess`] when it has ended already, how is then unknown.
+    pub fn add(&mut self, pid: u32, start_ticks: u64) -> Result<(), AttachError> {
+        let process = Process::open(pid, start_ticks)?;
+        if let Some(pidfd) = &process.pidfd {
+            let data = EventData::new_u64(pid.into());
+            epoll::add(&self.epoll, pidfd, data, EventFlags::IN)
+                .map_err(|error| AttachError::Unobservable(error.into()))?;
+        }
+        self.living.insert(pid, process);
+        Ok(())
+    }
+
+    /// Stops watching a process; nothing more is heard of it.
+    pub fn remove(&mut self, pid: u32) {
+        // Closing a pidfd takes it out of the epoll set.
+        self.living.remove(&pid);
+        self.ended.retain(|(id, ..)| *id != pid);
+    }
+
+    /// Whether this process is being watched.
+    pub fn watches(&self, pid: u32) -> bool {
+        self.living.contains_key(&pid) || self.ended.iter().any(|(id, ..)| *id == pid)
+    }
+
+    /// Waits at most `timeout` for ends, and returns those whose code is known or given up.
+    ///
+    /// # Errors
+    /// When the system call for waiting fails.
+    pub fn poll(&mut self, timeout: Duration) -> io::Result<Vec<(u32, Exit)>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.gather(left.min(self.longest_wait()))?;
+            let exits = self.settle();
+            if !exits.is_empty() || Instant::now() >= deadline {
+                return Ok(exits);
+            }
+        }
+    }
+
+    fn longest_wait(&self) -> Duration {
+        if !self.ended.is_empty() {
+            ASK_AGAIN
+        } else if self.living.values().any(|process| process.pidfd.is_none()) {
+            LOOK_AGAIN
+        } else {
+            Duration::MAX
+        }
+    }
+
+    /// Moves processes that have ended from the living to the ended.
+    fn gather(&mut self, timeout: Duration) -> io::Result<()> {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
+        let timespec = timespec(timeout);
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), timespec.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = events
+            .iter()
+            .filter_map(|event| u32::try_from(event.data.u64()).ok());
+        let unwatched = self.living.iter().filter_map(|(pid, process)| {
+            let blind = process.pidfd.is_none();
+            (blind && process.has_ended().unwrap_or(true)).then_some(*pid)
+        });
+        let gone: Vec<u32> = ready.chain(unwatched).collect();
+        for pid in gone {
+            if let Some(process) = self.living.remove(&pid) {
+                if let Some(pidfd) = &process.pidfd {
+                    epoll::delete(&self.epoll, pidfd)?;
+                }
+                self.ended.push((pid, process, Instant::now() + PATIENCE));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out the ended ones whose exit code is known, or whose time is up.
+    fn settle(&mut self) -> Vec<(u32, Exit)> {
+        let now = Instant::now();
+        let mut exits = Vec::new();
+        self.ended.retain(|(pid, process, patience)| {
+            let exit = process.exit(now >= *patience);
+            exits.extend(exit.map(|exit| (*pid, exit)));
+            exit.is_none()
+        });
+        exits
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+/// A process that was alive when this was made, and the means to learn of its end.
+#[derive(Debug)]
+struct Process {
+    pid: u32,
+    pidfd: Option<OwnedFd>,
+    stat: File,
+}
+
+impl Process {
+    /// The pidfd is opened before the start time is read: if the start time is right afterwards,
+    /// the id cannot have changed hands before.
+    fn open(pid: u32, start_ticks: u64) -> Result<Self, AttachError> {
+        let pidfd = match platform::pidfd_open(pid) {
+            Ok(pidfd) => Some(pidfd),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOSYS | libc::EPERM | libc::EACCES) => None,
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => {
+                    return Err(AttachError::Unobservable(error));
+                }
+                _ => return Err(AttachError::NoSuchProcess(pid)),
+            },
+        };
+        let stat = File::open(format!("/proc/{pid}/stat")).map_err(|e| explain(pid, e))?;
+        let process = Self { pid, pidfd, stat };
+        match process.look() {
+            Some(stat) if stat.start_ticks == start_ticks => Ok(process),
+            _ => Err(AttachError::NoSuchProcess(pid)),
+        }
+    }
+
+    fn look(&self) -> Option<stat::Stat> {
+        let mut space = [0; stat::MAX_BYTES];
+        let length = self.stat.read_at(&mut space, 0).ok()?;
+        stat::parse(&space[..length])
+    }
+
+    fn has_ended(&self) -> io::Result<bool> {
+        match &self.pidfd {
+            Some(pidfd) => readable(pidfd, Duration::ZERO),
+            None => Ok(self.look().is_none_or(|stat| stat.has_ended())),
+        }
+    }
+
+    /// Waits for the end, or for the time to look again.
+    fn pause(&self, longest: Duration) -> io::Result<()> {
+        match &self.pidfd {
+            Some(pidfd) => readable(pidfd, longest).map(drop),
+            None => {
+                std::thread::sleep(longest.min(LOOK_AGAIN));
+                Ok(())
+            }
+        }
+    }
+
+    /// How it ended, if that is known or `last_chance` has come.
+    fn exit(&self, last_chance: bool) -> Option<Exit> {
+        match platform::exit_status(self.pid, self.pidfd.as_ref(), &self.stat) {
+            ExitStatus::Code(code) => Some(Exit { code: Some(code) }),
+            ExitStatus::NotYet if !last_chance => None,
+            ExitStatus::NotYet | ExitStatus::Untold => Some(Exit { code: None }),
+        }
+    }
+}
+
+fn readable(descriptor: &OwnedFd, timeout: Duration) -> io::Result<bool> {
+    let mut polled = [PollFd::new(descriptor, PollFlags::IN)];
+    match rustix::event::poll(&mut polled, timespec(timeout).as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `None`, "for ever", for durations beyond what the kernel can count.
+pub(crate) fn timespec(duration: Duration) -> Option<Timespec> {
+    Timespec::try_from(duration).ok()
+}

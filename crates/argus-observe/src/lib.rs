@@ -1,0 +1,25 @@
+//! Looks at programs from outside, without touching them.
+//!
+//! What a person with a terminal could learn about a strange process, this crate learns cheaply and
+//! precisely: which process is meant ([`process`]), how busy it is ([`sample`]), when and how it
+//! ends ([`exit`]), what its log files say ([`tail`]), and, for a program started for the purpose,
+//! what it prints ([`child`]).
+//!
+//! It hands observations to its caller as plain values. It writes no spool and no store, prints
+//! nothing, and never signals, stops, traces, or changes the process it observes.
+//!
+//! Linux only so far: everything that another system would do differently stands in [`platform`],
+//! the only place of `unsafe`. `/proc` is read through descriptors that stay open, so a sample is a
+//! few system calls and a re-used process id can never be mistaken for the process meant.
+
+pub mod child;
+pub mod exit;
+pub mod line;
+pub mod platform;
+pub mod process;
+pub mod sample;
+pub mod tail;
+
+mod stat;
+
+pub use process::{AttachError, Found, Target};

@@ -1,0 +1,212 @@
+//! Bytes to lines, in constant memory.
+//!
+//! A line is what stands before a line break (`\n` or `\r\n`); nothing else of its formatting is
+//! touched. What does not end in a line break waits for the rest, until the stream is over. Bytes
+//! that are not UTF-8 become U+FFFD, a line beyond [`MAX_BYTES`] is cut there and its rest skipped:
+//! both are flagged, so that nobody takes the copy for the original.
+
+use std::borrow::Cow;
+use std::mem;
+
+/// The longest line kept whole.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// A complete line, without its line break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Its text.
+    pub text: Cow<'a, str>,
+    /// Some of its bytes were replaced or cut.
+    pub altered: bool,
+}
+
+/// Splits one stream into lines.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    /// The beginning of a line whose end has not been seen.
+    beginning: Vec<u8>,
+    /// The line was cut: everything up to its end is skipped.
+    skipping: bool,
+}
+
+impl Splitter {
+    /// Takes the stream's next bytes and hands every line they complete to `each`.
+    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.extend(&rest[..end], Ending::LineBreak, &mut each);
+            rest = &rest[end + 1..];
+        }
+        if !rest.is_empty() {
+            self.extend(rest, Ending::Open, &mut each);
+        }
+    }
+
+    /// The stream is over, or begins anew: hands out an unfinished line.
+    pub fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
+        if !self.beginning.is_empty() {
+            each(whole(&self.beginning));
+        }
+        *self = Self::default();
+    }
+
+    /// Whether an unfinished line is waiting.
+    pub fn is_waiting(&self) -> bool {
+        !self.beginning.is_empty()
+    }
+
+    fn extend(&mut self, bytes: &[u8], ending: Ending, each: &mut impl FnMut(Line<'_>)) {
+        if self.skipping {
+            self.skipping = ending == Ending::Open;
+            return;
+        }
+        let room = MAX_BYTES - self.beginning.len();
+        if bytes.len() > room {
+            // The byte behind the cut is needed to see whether it splits a character.
+            self.beginning.extend_from_slice(&bytes[..=room]);
+            each(cut(&self.beginning));
+            self.beginning.clear();
+            self.skipping = ending == Ending::Open;
+        } else if ending == Ending::Open {
+            self.beginning.extend_from_slice(bytes);
+        } else if self.beginning.is_empty() {
+            each(whole(bytes));
+        } else {
+            self.beginning.extend_from_slice(bytes);
+            each(whole(&self.beginning));
+            // A long line must not keep its memory for the short ones after it.
+            if self.beginning.capacity() > 64 * 1024 {
+                mem::take(&mut self.beginning);
+            } else {
+                self.beginning.clear();
+            }
+        }
+    }
+}
+
+/// How a piece of a line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    LineBreak,
+    Open,
+}
+
+fn whole(bytes: &[u8]) -> Line<'_> {
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Line {
+            text: Cow::Borrowed(text),
+            altered: false,
+        },
+        Err(_) => Line {
+            text: String::from_utf8_lossy(bytes),
+            altered: true,
+        },
+    }
+}
+
+/// The first [`MAX_BYTES`] of `bytes`, which is longer, less a character that would be split.
+fn cut(bytes: &[u8]) -> Line<'_> {
+    let is_inside = |at: usize| bytes[at] & 0b1100_0000 == 0b1000_0000;
+    let end = (MAX_BYTES - 3..=MAX_BYTES)
+        .rev()
+        .find(|at| !is_inside(*at))
+        .unwrap_or(MAX_BYTES);
+    Line {
+        text: String::from_utf8_lossy(&bytes[..end]),
+        altered: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(pieces: &[&[u8]]) -> Vec<(String, bool)> {
+        let mut splitter = Splitter::default();
+        let mut lines = Vec::new();
+        for piece in pieces {
+            splitter.push(piece, |line| {
+                lines.push((line.text.into_owned(), line.altered));
+            });
+        }
+        splitter.finish(|line| lines.push((line.text.into_owned(), line.altered)));
+        lines
+    }
+
+    fn check(pieces: &[&str], expected: &[&str]) {
+        let pieces: Vec<_> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|text| ((*text).to_owned(), false))
+            .collect();
+        assert_eq!(split(&pieces), expected);
+    }
+
+    #[test]
+    fn lines_are_kept_as_they_were() {
+        check(&["a\nb\n"], &["a", "b"]);
+        check(&["  tab\t \n\n"], &["  tab\t ", ""]);
+        check(&["dos\r\n", "r\rr\n"], &["dos", "r\rr"]);
+        check(&["é\n"], &["é"]);
+    }
+
+    #[test]
+    fn an_unfinished_line_waits_for_its_end() {
+        check(&["par", "ti", "al\nnext"], &["partial", "next"]);
+        let mut splitter = Splitter::default();
+        splitter.push(b"half", |_| panic!("not complete yet"));
+        assert!(splitter.is_waiting());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_and_flagged() {
+        let lines = split(&[b"ok\nbad \xff\n"]);
+        assert_eq!(lines, [("ok".into(), false), ("bad \u{fffd}".into(), true)]);
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_once_and_the_next_is_whole() {
+        let long = vec![b'x'; MAX_BYTES + 5];
+        let lines = split(&[&long[..700], &long[700..], b"more\nnext\n"]);
+        assert_eq!(lines.len(), 2);
+        assert_eq!((lines[0].0.len(), lines[0].1), (MAX_BYTES, true));
+        assert_eq!(lines[1], ("next".into(), false));
+    }
+
+    #[test]
+    fn a_line_of_just_the_limit_is_whole() {
+        let mut long = vec![b'x'; MAX_BYTES];
+        long.push(b'\n');
+        let lines = split(&[&long]);
+        assert_eq!(
+            (lines[0].0.len(), lines[0].1, lines.len()),
+            (MAX_BYTES, false, 1)
+        );
+    }
+
+    #[test]
+    fn a_cut_splits_no_character() {
+        let mut long = vec![b'x'; MAX_BYTES - 1];
+        long.extend_from_slice("é and more\n".as_bytes());
+        let lines = split(&[&long]);
+        assert_eq!((lines[0].0.len(), lines[0].1), (MAX_BYTES - 1, true));
+        assert!(lines[0].0.bytes().all(|byte| byte == b'x'));
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_stream_is_torn_changes_nothing(
+            text in "[a\n\r\u{e9}]{0,60}", tears in prop::collection::vec(0_usize..61, 0..6)
+        ) {
+            let bytes = text.as_bytes();
+            let mut tears: Vec<_> = tears.into_iter().map(|at| at.min(bytes.len())).collect();
+            tears.extend([0, bytes.len()]);
+            tears.sort_unstable();
+            let pieces: Vec<_> = tears.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(split(&pieces), split(&[bytes]));
+        }
+    }
+}
