@@ -113,7 +113,8 @@ impl Ended {
 
 /// A running program.
 #[derive(Debug)]
-pub struct Child {
+pub struct Child<'a> {
+    signals: &'a Signals,
     process: std::process::Child,
     target: Target,
     terminal: Option<Terminal>,
@@ -121,12 +122,16 @@ pub struct Child {
     error: Option<OwnedFd>,
 }
 
-impl Child {
-    /// Starts a program.
+impl<'a> Child<'a> {
+    /// Starts a program; `signals` collects [`FORWARDED`], for as long as it runs.
     ///
     /// # Errors
     /// See [`SpawnError`].
-    pub fn spawn(launch: &Launch, streams: Streams) -> Result<Self, SpawnError> {
+    pub fn spawn(
+        launch: &Launch,
+        streams: Streams,
+        signals: &'a Signals,
+    ) -> Result<Self, SpawnError> {
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments);
         command.envs(launch.environment.iter().map(|(key, value)| (key, value)));
@@ -137,6 +142,7 @@ impl Child {
                 None
             }
         };
+        crate::platform::start_with_mask_before(&mut command, signals);
         let failed = |source| SpawnError::Failed {
             program: launch.program.clone(),
             source,
@@ -147,6 +153,7 @@ impl Child {
         drop(command);
         let mut process = spawned.map_err(|source| refusal(launch, source))?;
         Ok(Self {
+            signals,
             target: describe(&process, launch),
             terminal,
             output: process.stdout.take().map(OwnedFd::from),
@@ -162,17 +169,13 @@ impl Child {
 
     /// Passes streams and signals through until the program has ended; returns how.
     ///
-    /// `signals` collects [`FORWARDED`]. Every line of output is handed to `each` after it has been
+    /// Every line of output is handed to `each` after it has been
     /// passed on. The caller's terminal gets its mode back, whatever happens.
     ///
     /// # Errors
     /// When the system calls for waiting fail; the program then goes on alone.
-    pub fn relay(
-        self,
-        signals: &Signals,
-        each: &mut dyn FnMut(LogSource, Line<'_>),
-    ) -> io::Result<Ended> {
-        relay::run(self, signals, each)
+    pub fn relay(self, each: &mut dyn FnMut(LogSource, Line<'_>)) -> io::Result<Ended> {
+        relay::run(self, each)
     }
 }
 

@@ -137,6 +137,20 @@ pub(crate) fn start_in_terminal_session(command: &mut Command) {
     }
 }
 
+/// Makes the program start with the signals blocked that were before ours were collected: a mask
+/// outlives `exec`, and a program that cannot be interrupted would be our doing.
+pub(crate) fn start_with_mask_before(command: &mut Command, signals: &Signals) {
+    let mask = signals.mask_before();
+    // SAFETY: the closure runs between fork and exec and only sets the new process's own mask, from
+    // a copy that it owns; pthread_sigmask is async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            signals::restore(&mask);
+            Ok(())
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

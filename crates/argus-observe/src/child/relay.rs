@@ -36,10 +36,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 type Each<'a> = dyn FnMut(LogSource, Line<'_>) + 'a;
 
-pub(super) fn run(child: Child, signals: &Signals, each: &mut Each<'_>) -> io::Result<Ended> {
+pub(super) fn run(child: Child<'_>, each: &mut Each<'_>) -> io::Result<Ended> {
     let _raw = child.terminal.as_ref().and_then(|_| RawMode::enter());
     let pidfd = platform::pidfd_open(child.target.pid).ok();
-    let mut relay = Relay::new(child, signals)?;
+    let mut relay = Relay::new(child)?;
     loop {
         let ready = relay.wait(pidfd.as_ref())?;
         relay.control.forward_signals();
@@ -96,7 +96,7 @@ enum Read {
 }
 
 impl<'a> Relay<'a> {
-    fn new(mut child: Child, signals: &'a Signals) -> io::Result<Self> {
+    fn new(mut child: Child<'a>) -> io::Result<Self> {
         let pid = platform::raw_pid(child.target.pid);
         let output = match &child.terminal {
             Some(terminal) => Some(terminal.end.try_clone()?),
@@ -122,7 +122,7 @@ impl<'a> Relay<'a> {
             control: Control {
                 pid,
                 terminal: child.terminal,
-                signals,
+                signals: child.signals,
             },
             outputs,
             input: Input::default(),

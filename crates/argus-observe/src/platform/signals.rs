@@ -70,6 +70,11 @@ impl Signals {
         })
     }
 
+    /// What was blocked before.
+    pub(super) fn mask_before(&self) -> libc::sigset_t {
+        self.mask_before
+    }
+
     /// The next signal that has arrived, without waiting.
     pub fn next(&self) -> Option<Delivered> {
         // SAFETY: the struct holds integers only, for which all bits zero is a value.
@@ -117,7 +122,8 @@ fn set_of(signals: &[Signal]) -> libc::sigset_t {
     set
 }
 
-fn restore(mask: &libc::sigset_t) {
+/// Sets this thread's mask.
+pub(super) fn restore(mask: &libc::sigset_t) {
     // SAFETY: the set was filled by the kernel; the call changes this thread's mask only.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
 }

@@ -1,0 +1,96 @@
+//! Integration tests of spec/1: attach by name and by id, handle what is not there.
+
+use std::fs;
+
+use argus_observe::process::{AttachError, find_by_name, find_by_pid};
+
+use crate::stranger::{Stranger, eventually};
+
+/// A copy of `sleep` under a name that no other process has.
+fn program(name: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::copy("/bin/sleep", &path).unwrap();
+    let command = format!("{} 60", path.display());
+    (folder, command)
+}
+
+#[test]
+fn attaches_to_a_running_process_by_name() {
+    let (_folder, command) = program("argus-it-one");
+    let stranger = Stranger::run(&command);
+    let found = eventually("the program runs", || find_by_name("argus-it-one").ok());
+    assert_eq!(found.first.pid, stranger.pid);
+    assert_eq!(found.first.process_name, "argus-it-one");
+    assert_eq!(found.first.command_line, command);
+    assert_eq!(found.others, []);
+}
+
+#[test]
+fn attaches_to_a_running_process_by_pid() {
+    let (_folder, command) = program("argus-it-pid");
+    let stranger = Stranger::run(&command);
+    let target = eventually("the program runs", || {
+        find_by_pid(stranger.pid)
+            .ok()
+            .filter(|target| target.process_name == "argus-it-pid")
+    });
+    assert_eq!(target.pid, stranger.pid);
+    assert!(target.exe.unwrap().ends_with("argus-it-pid"));
+}
+
+#[test]
+fn a_name_longer_than_the_kernel_keeps_is_found_whole_and_cut() {
+    let name = "argus-it-with-a-long-name";
+    let (_folder, command) = program(name);
+    let stranger = Stranger::run(&command);
+    let found = eventually("the program runs", || find_by_name(name).ok());
+    assert_eq!(found.first.pid, stranger.pid);
+    assert_eq!(found.first.process_name, name);
+    assert_eq!(find_by_name(&name[..15]).unwrap().first.pid, stranger.pid);
+}
+
+#[test]
+fn of_several_the_first_is_taken_and_the_others_are_told() {
+    let (_folder, command) = program("argus-it-many");
+    let strangers = [(); 3].map(|()| Stranger::run(&command));
+    let mut expected = strangers.each_ref().map(|stranger| stranger.pid);
+    expected.sort_unstable();
+    let found = eventually("all three run", || {
+        find_by_name("argus-it-many")
+            .ok()
+            .filter(|found| found.others.len() == 2)
+    });
+    let others: Vec<_> = found.others.iter().map(|target| target.pid).collect();
+    assert_eq!(found.first.pid, expected[0]);
+    assert_eq!(others, expected[1..]);
+}
+
+#[test]
+fn handles_a_non_existent_process_gracefully() {
+    let error = find_by_name("argus-it-no-such-process").unwrap_err();
+    assert!(matches!(error, AttachError::NoSuchName(_)));
+    assert_eq!(
+        error.to_string(),
+        "there is no process named \"argus-it-no-such-process\""
+    );
+    let ended = {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        child.id()
+    };
+    let error = find_by_pid(ended).unwrap_err();
+    assert!(matches!(error, AttachError::NoSuchProcess(pid) if pid == ended));
+}
+
+#[test]
+fn a_dead_process_that_nobody_has_collected_is_not_there() {
+    let stranger = Stranger::run_uncollected("true");
+    eventually("it ends", || {
+        matches!(
+            find_by_pid(stranger.pid),
+            Err(AttachError::NoSuchProcess(_))
+        )
+        .then_some(())
+    });
+}
