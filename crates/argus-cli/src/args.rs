@@ -1,0 +1,157 @@
+//! The command line: the tree of commands, and the options that several of them share.
+
+use std::path::PathBuf;
+
+use argus_store::query::{Page, ProcessFilter, TimeRange};
+use clap::{Parser, Subcommand};
+
+use crate::failure::Refusal;
+use crate::moment::{self, When};
+use crate::output::Format;
+use crate::{analyze, completions, logs, metrics, query, status, traces, watch};
+
+/// A flight recorder for programs: what they are doing now, and everything they did
+#[derive(Debug, Parser)]
+#[command(
+    name = "argus",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "\
+Exit codes: 0 fine; 1 not found, or the check failed; 2 usage, or it cannot be observed here;
+3 the store cannot be used (newer, another user's, damaged). `run` returns its program's code.
+
+Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); NO_COLOR=1 turns
+colours off; ARGUS_COLLECTOR=off starts no collector.")]
+pub(crate) struct Cli {
+    /// Use this database instead of ~/.argus/argus_runtime.db
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) db: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Watch(watch::Args),
+    Status(status::Args),
+    Traces(traces::Args),
+    Logs(logs::Args),
+    Metrics(metrics::Args),
+    Analyze(analyze::Args),
+    Query(query::Args),
+    Completions(completions::Args),
+}
+
+/// For whom to print.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct FormatArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl FormatArgs {
+    /// The format chosen.
+    pub(crate) fn format(self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            Format::Human
+        }
+    }
+}
+
+/// Which stretch of time.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct TimeArgs {
+    /// Not before this: 5m, 1h, 2d ago, or a moment such as 2026-01-27T14:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<When>,
+    /// Before this, written the same way
+    #[arg(long, value_name = "TIME")]
+    until: Option<When>,
+}
+
+impl TimeArgs {
+    /// The stretch meant, seen from this moment.
+    pub(crate) fn range(self) -> Result<TimeRange, Refusal> {
+        moment::range(self.since, self.until, moment::now())
+    }
+}
+
+/// How many rows of a listing.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct LimitArgs {
+    /// The newest N, the newest of them last
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    limit: u32,
+}
+
+impl LimitArgs {
+    /// One row more than asked for, so that a cut can be told.
+    pub(crate) fn page(self) -> Page {
+        Page::newest(self.rows() + 1)
+    }
+
+    /// Brings rows that were read with [`page`](Self::page) into reading order: oldest first.
+    pub(crate) fn in_reading_order<T>(self, mut newest_first: Vec<T>) -> Listing<T> {
+        let cut = newest_first.len() > self.rows();
+        newest_first.truncate(self.rows());
+        newest_first.reverse();
+        Listing {
+            rows: newest_first,
+            cut,
+        }
+    }
+
+    fn rows(self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX - 1)
+    }
+}
+
+/// Rows in the order they are read.
+#[derive(Debug)]
+pub(crate) struct Listing<T> {
+    /// Oldest first.
+    pub(crate) rows: Vec<T>,
+    /// There are older ones that match.
+    pub(crate) cut: bool,
+}
+
+impl<T> Listing<T> {
+    /// Tells a person, on standard error, that this is nothing or not everything.
+    pub(crate) fn explain(&self, what: &str) {
+        if self.rows.is_empty() {
+            crate::output::note(&format!("no {what} match"));
+        } else if self.cut {
+            let shown = self.rows.len();
+            crate::output::note(&format!("the newest {shown} {what}; --limit N shows more"));
+        }
+    }
+}
+
+/// Whose rows.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct WhoArgs {
+    /// Only this process id
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// Only this application
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+}
+
+impl WhoArgs {
+    /// Rows about these processes, in this stretch, that contain this text.
+    pub(crate) fn filter(&self, time: TimeRange, text: Option<&str>) -> ProcessFilter {
+        ProcessFilter {
+            time,
+            pid: self.pid,
+            app_name: self.app.clone(),
+            text: text.map(str::to_owned),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From an error to one clear sentence, a hint, and an exit code.
+//!
+//! What to try next and which code to leave with belong to the error's type: [`Advice`] says both.
+//! [`report`] is the only place where an error is printed.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use argus_store::{OpenError, ReadError};
+
+use crate::exit::Exit;
+use argus_tui::sanitize;
+
+/// What an error type knows beyond its message.
+trait Advice {
+    /// The code to leave with.
+    fn exit(&self) -> Exit;
+    /// A command worth trying.
+    fn hint(&self) -> Option<String>;
+}
+
+/// A command declines to do what it was asked, for a reason of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refusal {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that leaves with this code.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds a command worth trying.
+    pub(crate) fn hint(mut self, command: impl Into<String>) -> Self {
+        self.hint = Some(command.into());
+        self
+    }
+}
+
+impl Advice for Refusal {
+    fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
+
+impl Advice for OpenError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Missing(_) => Exit::NotFound,
+            Self::Newer { .. }
+            | Self::NotOurs(_)
+            | Self::Network { .. }
+            | Self::Damaged { .. }
+            | Self::Io { .. } => Exit::Store,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_) => "argus run -- COMMAND   (records a program)".into(),
+            Self::Newer { .. } => "argus --version   (a newer one is installed somewhere)".into(),
+            Self::NotOurs(_) => "argus status --db FILE   (name a database of your own)".into(),
+            Self::Network { .. } => "argus status --db FILE   (name one on a local disk)".into(),
+            Self::Damaged { path, .. } => {
+                let path = path.display();
+                format!("mv {path} {path}.damaged   (keeps it, and starts a new one)")
+            }
+            Self::Io { path, .. } => format!("ls -l {}", path.display()),
+        })
+    }
+}
+
+impl Advice for ReadError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Invalid(_) => Exit::Usage,
+            Self::Failed(_) => Exit::Store,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Invalid(_) => "argus query --help   (names the tables)".into(),
+            Self::Failed(_) => "argus status".into(),
+        })
+    }
+}
+
+/// Prints `argus: <chain>` and `hint: …` to standard error; the code to leave with.
+///
+/// A reader of our output that went away (`argus logs | head`) is no failure and prints nothing.
+pub(crate) fn report(error: &anyhow::Error) -> Exit {
+    if error.chain().any(is_closed_pipe) {
+        return Exit::Fine;
+    }
+    let advice = error.chain().find_map(advice);
+    let mut text = format!("argus: {}\n", sanitize(&chain(error)));
+    if let Some(hint) = advice.and_then(Advice::hint) {
+        text.push_str(&format!("hint: {}\n", sanitize(&hint)));
+    }
+    // Nobody is left to tell when standard error is closed.
+    let _ = io::stderr().write_all(text.as_bytes());
+    advice.map_or(Exit::NotFound, Advice::exit)
+}
+
+fn chain(error: &anyhow::Error) -> String {
+    let parts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    parts.join(": ")
+}
+
+fn advice<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Advice> {
+    fn of<'a, E: Error + Advice + 'static>(
+        error: &'a (dyn Error + 'static),
+    ) -> Option<&'a dyn Advice> {
+        error.downcast_ref::<E>().map(|error| error as &dyn Advice)
+    }
+    of::<Refusal>(error)
+        .or_else(|| of::<OpenError>(error))
+        .or_else(|| of::<ReadError>(error))
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let kind = match error.downcast_ref::<io::Error>() {
+        Some(error) => Some(error.kind()),
+        None => error
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind),
+    };
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_known_error_keeps_its_code_under_any_context() {
+        let error = anyhow::Error::new(OpenError::NotOurs(PathBuf::from("/x")));
+        let wrapped = Err::<(), _>(error).context("looking around").unwrap_err();
+        assert_eq!(report(&wrapped), Exit::Store);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_fine() {
+        let gone = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(report(&gone.into()), Exit::Fine);
+    }
+}

@@ -1,0 +1,236 @@
+//! `argus traces`: spans that ended.
+
+use anyhow::Result;
+use argus_model::paths::DataDir;
+use argus_store::batch::Status;
+use argus_store::query::{SpanFilter, StoredSpan};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+use crate::args::{FormatArgs, LimitArgs, TimeArgs, WhoArgs};
+use crate::exit::Exit;
+use crate::moment::{duration, iso, local};
+use crate::open::open_store;
+use crate::ordered::Object;
+use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
+
+/// List calls that ended, the newest last
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  argus traces --since 5m
+  argus traces --status err --name parser.
+  argus traces --pid 4711 --grep timeout --limit 500 --json")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    who: WhoArgs,
+    /// Only calls that ended like this
+    #[arg(long, value_name = "STATUS")]
+    status: Option<Ended>,
+    /// Only functions whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Only calls whose name, values or exception contain this
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    #[command(flatten)]
+    time: TimeArgs,
+    #[command(flatten)]
+    limit: LimitArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Ended {
+    /// It returned
+    Ok,
+    /// It raised, or its program died
+    Err,
+}
+
+impl From<Ended> for Status {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Ok => Self::Ok,
+            Ended::Err => Self::Err,
+        }
+    }
+}
+
+/// What the store keeps of a call's values, see [`argus_store::batch::SpanRow::captured`].
+#[derive(Debug, Default, Deserialize)]
+struct Captured {
+    #[serde(rename = "i")]
+    arguments: Option<Object>,
+    #[serde(rename = "o")]
+    output: Option<Object>,
+    #[serde(rename = "l")]
+    locals: Option<Object>,
+}
+
+impl Captured {
+    fn of(span: &StoredSpan) -> Self {
+        let json = span.captured.as_deref().unwrap_or("{}");
+        // What does not parse was not written by us; the span is worth showing without it.
+        serde_json::from_str(json).unwrap_or_default()
+    }
+
+    fn result(&self) -> Option<&Value> {
+        let Object(entries) = self.output.as_ref()?;
+        entries.first().map(|(_, value)| value)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Span<'a> {
+    id: i64,
+    process: &'a str,
+    process_group: Option<&'a str>,
+    app_name: &'a str,
+    pid: u32,
+    tid: u32,
+    thread: &'a str,
+    started_at: String,
+    ended_at: String,
+    duration_ms: f64,
+    status: &'static str,
+    arguments: Option<Object>,
+    result: Option<Value>,
+    locals: Option<Object>,
+    exception: Option<&'a str>,
+    interrupted: bool,
+    producer: String,
+    number: u64,
+    parent: Option<u64>,
+}
+
+impl<'a> From<&'a StoredSpan> for Span<'a> {
+    fn from(span: &'a StoredSpan) -> Self {
+        let captured = Captured::of(span);
+        Self {
+            id: span.id,
+            process: &span.process,
+            process_group: span.group.as_deref(),
+            app_name: &span.app_name,
+            pid: span.pid,
+            tid: span.tid,
+            thread: &span.thread,
+            started_at: iso(span.ended_at.minus(Duration::from_nanos(span.duration_ns))),
+            ended_at: iso(span.ended_at),
+            duration_ms: output::milliseconds(span.duration_ns),
+            status: span.status.word(),
+            result: captured.result().cloned(),
+            arguments: captured.arguments,
+            locals: captured.locals,
+            exception: span.exception.as_deref(),
+            interrupted: span.interrupted,
+            producer: span.key.producer.to_string(),
+            number: span.key.number.0,
+            parent: (!span.parent.is_none()).then_some(span.parent.0),
+        }
+    }
+}
+
+/// Prints the calls.
+pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
+    let filter = SpanFilter {
+        time: args.time.range()?,
+        status: args.status.map(Status::from),
+        name: args.name.clone(),
+        pid: args.who.pid,
+        app_name: args.who.app.clone(),
+        text: args.grep.clone(),
+    };
+    let newest = open_store(data)?.spans(&filter, args.limit.page())?;
+    let listing = args.limit.in_reading_order(newest);
+    match args.format.format() {
+        Format::Json => output::array(listing.rows.iter().map(Span::from))?,
+        Format::Human => {
+            table(&listing.rows).print(Screen::of_stdout())?;
+            listing.explain("calls");
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+fn table(spans: &[StoredSpan]) -> Table {
+    let mut table = Table::new([
+        ("ENDED", Align::Left),
+        ("APP", Align::Left),
+        ("PID", Align::Right),
+        ("STATUS", Align::Left),
+        ("DURATION", Align::Right),
+        ("CALL", Align::Left),
+    ]);
+    for span in spans {
+        let tone = match span.status {
+            Status::Ok => Tone::Plain,
+            Status::Err => Tone::Bad,
+        };
+        table.row([
+            Cell::toned(&local(span.ended_at), Tone::Faint),
+            Cell::from(&span.app_name),
+            span.pid.to_string().into(),
+            Cell::toned(span.status.word(), tone),
+            duration(span.duration_ns).into(),
+            Cell::toned(&call(span), tone),
+        ]);
+    }
+    table
+}
+
+/// `prices.load(rows='10') → 'done'`, or the exception's own line in place of the result.
+fn call(span: &StoredSpan) -> String {
+    let captured = Captured::of(span);
+    let arguments: Vec<String> = captured
+        .arguments
+        .iter()
+        .flat_map(|Object(entries)| entries)
+        .map(|(name, value)| format!("{name}={}", leaf(value)))
+        .collect();
+    let mut text = format!("{}({})", span.process, arguments.join(", "));
+    if let Some(exception) = &span.exception {
+        text.push_str(" ✗ ");
+        text.push_str(summary(exception));
+    } else if let Some(result) = captured.result() {
+        text.push_str(" → ");
+        text.push_str(&leaf(result));
+    }
+    text
+}
+
+fn leaf(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The line that names the exception: a traceback ends with it.
+fn summary(exception: &str) -> &str {
+    let mut lines = exception.lines().filter(|line| !line.trim().is_empty());
+    match lines.clone().next() {
+        Some(first) if first.starts_with("interrupted:") => first,
+        _ => lines.next_back().unwrap_or(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_is_summed_up_by_the_line_that_names_it() {
+        for (exception, line) in [
+            ("ValueError: boom", "ValueError: boom"),
+            ("Traceback:\n  File x\nKeyError: 'a'\n\n", "KeyError: 'a'"),
+            ("interrupted: killed\nwhile open", "interrupted: killed"),
+            ("", ""),
+        ] {
+            assert_eq!(summary(exception), line);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The real binary against a real database: what a person types, sees, and gets as exit code.
+
+mod pty;
+mod recording;
+
+mod help;
+mod listings;
+mod query;
+mod refusals;
+mod status;
+mod terminal;
+mod watch;

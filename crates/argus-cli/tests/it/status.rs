@@ -1,0 +1,51 @@
+//! `argus status`: the counts, every producer's account, the collector.
+
+use serde_json::json;
+
+use crate::recording::Recording;
+
+#[test]
+fn status_as_json_holds_counts_ledger_and_collector() {
+    let recording = Recording::sample();
+    let mut status = recording.json(&["status"]);
+    let age = status["collector"]["heartbeat_age_ms"].take();
+    assert!(age.is_u64(), "{age}");
+    assert_eq!(
+        status,
+        json!({
+            "database": recording.database().to_str().unwrap(),
+            "counts": {
+                "spans": 3, "errors": 1, "open_spans": 1, "samples": 1, "logs": 2,
+                "process_events": 1, "metrics": 1, "sessions": 0, "seen_open": 1,
+            },
+            "ledger": [{
+                "app_name": "prices", "pid": 4711,
+                "seen_at": "2026-01-27T14:23:43.123456789Z", "ended_at": null,
+                "emitted": 12, "stored": 9, "lost_normal": 2, "lost_errors": 1,
+                "damaged": 0, "unknown": 0,
+            }],
+            "collector": {
+                "pid": 1, "heartbeat": "2026-01-27T14:23:45.123456789Z",
+                "heartbeat_age_ms": null, "backlog_bytes": 4096, "write_lag_ms": 3.0,
+                "alive": false,
+            },
+        })
+    );
+}
+
+#[test]
+fn a_store_without_a_collector_says_null() {
+    let recording = Recording::of(&crate::recording::introduction());
+    assert_eq!(recording.json(&["status"])["collector"], json!(null));
+}
+
+#[test]
+fn status_shows_losses_to_people() {
+    let answer = Recording::sample().argus(&["status"]);
+    assert_eq!(answer.code, 0);
+    let ledger = answer.stdout.split("\n\n").nth(1).unwrap();
+    insta::assert_snapshot!(ledger, @r#"
+    PID  SEEN                     ENDED    EMITTED  STORED  LOST  LOST ERRORS  DAMAGED  UNKNOWN  APP
+    4711  2026-01-27 14:23:43.123  running       12       9     2            1        0        0  prices
+    "#);
+}

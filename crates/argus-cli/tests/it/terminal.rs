@@ -1,0 +1,49 @@
+//! Tables on a real terminal: colours, `NO_COLOR`, and the width of the window.
+
+use argus_store::Batch;
+
+use crate::pty::Terminal;
+use crate::recording::{Recording, command, introduction, log};
+
+/// Stands in the last row of every recording here.
+const END: &str = "boom";
+
+/// What `argus <listing>` writes to a terminal, with this variable set.
+fn written(recording: &Recording, listing: &str, variable: Option<(&str, &str)>) -> String {
+    let mut command = command(&recording.database());
+    command.arg(listing).envs(variable);
+    let mut terminal = Terminal::start(&command);
+    assert_eq!(terminal.wait_for_exit().code(), Some(0));
+    terminal.wait_for("the end of its output", |screen| {
+        screen.contents().contains(END)
+    });
+    terminal.written()
+}
+
+#[test]
+fn colours_appear_on_a_terminal_only() {
+    let recording = Recording::sample();
+    assert!(written(&recording, "traces", None).contains("\x1b[31mERR\x1b[0m"));
+    assert!(!recording.argus(&["traces"]).stdout.contains('\x1b'));
+}
+
+#[test]
+fn no_color_is_obeyed() {
+    let recording = Recording::sample();
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let text = written(&recording, "traces", Some(variable));
+        assert!(!text.contains('\x1b'), "{variable:?}: {text:?}");
+    }
+}
+
+#[test]
+fn a_row_never_wraps() {
+    let recording = Recording::of(&Batch {
+        logs: vec![log(&format!("boom {}", "long ".repeat(100)))],
+        ..introduction()
+    });
+    let text = written(&recording, "logs", Some(("NO_COLOR", "1")));
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert_eq!(widest, Some(100), "{text}");
+    assert!(text.contains('…'));
+}
