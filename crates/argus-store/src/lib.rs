@@ -7,7 +7,10 @@
 //! - [`batch`]: what the drain hands over, in rows, with the spool positions they came from.
 //! - [`sink`]: the writing side: one atomic commit, one sync.
 //! - [`query`]: the reading side: pages, live state, statistics.
-//! - `engine`: SQLite (the default) and memory (for tests).
+//! - [`engine`]: SQLite (the default) and memory (for tests).
+//! - `conformance` (tests): the laws, run against every engine.
+//!
+//! [`open_writer`] and [`open_reader`] open the default engine.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +19,16 @@ pub mod error;
 pub mod query;
 pub mod sink;
 
+pub mod engine;
+mod sketch;
+
+#[cfg(test)]
+mod conformance;
+
 pub use batch::Batch;
+pub use engine::memory::Memory;
+#[cfg(feature = "sqlite")]
+pub use engine::sqlite::{open_reader, open_writer};
 pub use error::{CommitError, OpenError, ReadError};
 pub use query::Store;
 pub use sink::Sink;

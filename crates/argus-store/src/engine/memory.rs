@@ -1,0 +1,136 @@
+//! The engine for tests: plain collections behind one lock.
+//!
+//! It keeps the same promises as the others, apart from outliving its process: a commit is seen
+//! whole, ids rise in commit order, and nothing is lost in silence. What it does for a query is a
+//! walk through everything, so it is right before it is fast.
+
+mod reading;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use argus_model::{ProducerId, SpanKey, Timestamp};
+
+use crate::batch::{CollectorState, GapRow, OpenSpan, Position, RunKey};
+use crate::query::{
+    StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredRun, StoredSample,
+    StoredSession, StoredSpan,
+};
+
+/// A store in memory. Clones share their contents, so that one can be written and another read.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    data: Arc<Mutex<Data>>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn data(&self) -> MutexGuard<'_, Data> {
+        // Nothing in a commit can fail half-way, so a panic elsewhere left the data whole.
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything stored.
+#[derive(Debug, Default)]
+struct Data {
+    version: u64,
+    producers: Vec<Producer>,
+    runs: Vec<StoredRun>,
+    spans: Vec<StoredSpan>,
+    open: BTreeMap<SpanKey, OpenSpan>,
+    seen_open: u64,
+    samples: Vec<StoredSample>,
+    logs: Vec<StoredLog>,
+    process_events: Vec<StoredProcessEvent>,
+    metrics: Vec<StoredMetric>,
+    sessions: Vec<Session>,
+    gaps: BTreeMap<(ProducerId, u32), GapRow>,
+    positions: BTreeMap<(ProducerId, u32), Position>,
+    collector: Option<CollectorState>,
+}
+
+/// A producer and its account.
+#[derive(Debug)]
+struct Producer {
+    id: ProducerId,
+    app_name: String,
+    seen_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    stored: i64,
+    damaged: u64,
+    unknown: u64,
+}
+
+/// A session with its events.
+#[derive(Debug)]
+struct Session {
+    producer: ProducerId,
+    record: StoredSession,
+    events: Vec<StoredEvent>,
+}
+
+impl Data {
+    /// The producer's entry, made where it is missing.
+    fn producer(&mut self, id: ProducerId, at: Timestamp) -> &mut Producer {
+        let place = match self.producers.iter().position(|known| known.id == id) {
+            Some(place) => place,
+            None => {
+                self.run(id.into(), at).instrumented = true;
+                self.producers.push(Producer {
+                    id,
+                    app_name: String::new(),
+                    seen_at: at,
+                    ended_at: None,
+                    stored: 0,
+                    damaged: 0,
+                    unknown: 0,
+                });
+                self.producers.len() - 1
+            }
+        };
+        &mut self.producers[place]
+    }
+
+    /// The run's entry, made where it is missing.
+    fn run(&mut self, run: RunKey, at: Timestamp) -> &mut StoredRun {
+        let place = match self.runs.iter().position(|known| known.run == run) {
+            Some(place) => place,
+            None => {
+                self.runs.push(StoredRun {
+                    id: next_id(&self.runs),
+                    run,
+                    app_name: String::new(),
+                    process_name: String::new(),
+                    command_line: String::new(),
+                    hostname: String::new(),
+                    instrumented: false,
+                    started_at: at,
+                    ended_at: None,
+                    exit_code: None,
+                });
+                self.runs.len() - 1
+            }
+        };
+        let run = &mut self.runs[place];
+        run.started_at = run.started_at.min(at);
+        run
+    }
+
+    fn app_name(&self, producer: ProducerId) -> String {
+        self.producers
+            .iter()
+            .find(|known| known.id == producer)
+            .map_or_else(String::new, |known| known.app_name.clone())
+    }
+}
+
+/// The id of the next row of a table.
+fn next_id<T>(rows: &[T]) -> i64 {
+    i64::try_from(rows.len()).unwrap_or(i64::MAX) + 1
+}

@@ -1,0 +1,280 @@
+//! The reading side: walks everything and keeps what passes the filter.
+
+use std::collections::HashMap;
+
+use argus_model::Timestamp;
+
+use super::{Data, Memory};
+use crate::batch::{CollectorState, Status};
+use crate::engine::statistics::{self, Calls};
+use crate::engine::text::captured_contains;
+use crate::error::ReadError;
+use crate::query::{
+    Counts, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger, SpanFilter, Store,
+    StoredEvent, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
+    StoredSample, StoredSession, StoredSpan, Table, TimeRange,
+};
+
+/// Nanoseconds of a minute.
+const MINUTE_NS: i64 = 60_000_000_000;
+
+impl Store for Memory {
+    fn version(&self) -> Result<u64, ReadError> {
+        Ok(self.data().version)
+    }
+
+    fn spans(&self, filter: &SpanFilter, page: Page) -> Result<Vec<StoredSpan>, ReadError> {
+        let data = self.data();
+        let named = |span: &StoredSpan| StoredSpan {
+            app_name: data.app_name(span.key.producer),
+            captured: json(span.captured.as_deref()),
+            ..span.clone()
+        };
+        let all: Vec<StoredSpan> = data.spans.iter().map(named).collect();
+        Ok(cut(
+            &all,
+            page,
+            |span| span.id,
+            |span| span_passes(filter, span),
+        ))
+    }
+
+    fn open_spans(&self, limit: usize) -> Result<Vec<StoredOpenSpan>, ReadError> {
+        let data = self.data();
+        let mut open = data.open_spans();
+        open.sort_by_key(|span| span.started_at);
+        open.truncate(limit);
+        Ok(open)
+    }
+
+    fn runs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredRun>, ReadError> {
+        let passes = |run: &StoredRun| {
+            let about = (run.started_at, run.run.pid, run.app_name.as_str());
+            process_passes(filter, about, &[&run.process_name, &run.command_line])
+        };
+        Ok(cut(&self.data().runs, page, |run| run.id, passes))
+    }
+
+    fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError> {
+        let passes = |row: &StoredSample| {
+            process_passes(
+                filter,
+                (row.at, row.pid, &row.app_name),
+                &[&row.process_name],
+            )
+        };
+        Ok(cut(&self.data().samples, page, |row| row.id, passes))
+    }
+
+    fn logs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
+        let passes = |row: &StoredLog| {
+            process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.line])
+        };
+        Ok(cut(&self.data().logs, page, |row| row.id, passes))
+    }
+
+    fn process_events(
+        &self,
+        filter: &ProcessFilter,
+        page: Page,
+    ) -> Result<Vec<StoredProcessEvent>, ReadError> {
+        let passes = |row: &StoredProcessEvent| {
+            process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.event_type])
+        };
+        Ok(cut(&self.data().process_events, page, |row| row.id, passes))
+    }
+
+    fn metrics(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredMetric>, ReadError> {
+        let passes = |row: &StoredMetric| {
+            process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.name])
+        };
+        Ok(cut(&self.data().metrics, page, |row| row.id, passes))
+    }
+
+    fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
+        let minute = |at: Timestamp| at.nanos().div_euclid(MINUTE_NS);
+        let first = time.from.map_or(i64::MIN, minute);
+        let last = time.to.map_or(i64::MAX, |to| {
+            to.nanos().saturating_sub(1).div_euclid(MINUTE_NS)
+        });
+        let mut functions: HashMap<String, Calls> = HashMap::new();
+        let data = self.data();
+        let in_time = |span: &&StoredSpan| (first..=last).contains(&minute(span.ended_at));
+        for span in data.spans.iter().filter(in_time) {
+            let calls = functions.entry(span.process.clone()).or_default();
+            calls.count += 1;
+            calls.errors += u64::from(span.status == Status::Err);
+            calls.total_ns = calls.total_ns.saturating_add(span.duration_ns);
+            calls.max_ns = calls.max_ns.max(span.duration_ns);
+            calls.sketch.add(span.duration_ns);
+        }
+        Ok(statistics::ranked(functions))
+    }
+
+    fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError> {
+        Ok(self.data().ledger())
+    }
+
+    fn counts(&self) -> Result<Counts, ReadError> {
+        let data = self.data();
+        let failed = |span: &&StoredSpan| span.status == Status::Err;
+        Ok(Counts {
+            spans: data.spans.len() as u64,
+            errors: data.spans.iter().filter(failed).count() as u64,
+            open_spans: data.open.len() as u64,
+            samples: data.samples.len() as u64,
+            logs: data.logs.len() as u64,
+            process_events: data.process_events.len() as u64,
+            metrics: data.metrics.len() as u64,
+            sessions: data.sessions.len() as u64,
+            seen_open: data.seen_open,
+        })
+    }
+
+    fn collector(&self) -> Result<Option<CollectorState>, ReadError> {
+        Ok(self.data().collector)
+    }
+
+    fn sessions(&self, limit: usize) -> Result<Vec<StoredSession>, ReadError> {
+        let data = self.data();
+        let newest = data.sessions.iter().rev().take(limit);
+        Ok(newest.map(|session| session.record.clone()).collect())
+    }
+
+    fn session_events(
+        &self,
+        session: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, ReadError> {
+        let data = self.data();
+        let found = data
+            .sessions
+            .iter()
+            .find(|known| known.record.session == session);
+        let events = found.map_or(&[][..], |session| &session.events);
+        let later = events.iter().filter(|event| event.seq > after);
+        Ok(later.take(limit).cloned().collect())
+    }
+
+    fn query(&self, _text: &str, _limit: usize) -> Result<Table, ReadError> {
+        Err(ReadError::Invalid(
+            "the store in memory has no query language".to_owned(),
+        ))
+    }
+}
+
+impl Data {
+    fn open_spans(&self) -> Vec<StoredOpenSpan> {
+        let stored = |span: &crate::batch::OpenSpan| StoredOpenSpan {
+            key: span.key,
+            parent: span.parent,
+            process: span.name.text.clone(),
+            group: span.name.group.clone(),
+            app_name: self.app_name(span.key.producer),
+            pid: span.key.producer.pid,
+            tid: span.thread.tid,
+            thread: span.thread.name.clone(),
+            started_at: span.started_at,
+            captured: json(span.captured.as_deref()),
+        };
+        self.open.values().map(stored).collect()
+    }
+
+    fn ledger(&self) -> Vec<ProducerLedger> {
+        let account = |producer: &super::Producer| {
+            let gaps = || {
+                let all = self.gaps.values();
+                all.filter(|row| row.producer == producer.id)
+            };
+            ProducerLedger {
+                app_name: producer.app_name.clone(),
+                pid: producer.id.pid,
+                seen_at: producer.seen_at,
+                ended_at: producer.ended_at,
+                stored: u64::try_from(producer.stored).unwrap_or(0),
+                lost_normal: gaps().map(|row| row.gap.normal).sum(),
+                lost_errors: gaps().map(|row| row.gap.errors).sum(),
+                damaged: producer.damaged,
+                unknown: producer.unknown,
+            }
+        };
+        self.producers.iter().rev().map(account).collect()
+    }
+}
+
+/// One page of the rows that pass.
+fn cut<T: Clone>(
+    rows: &[T],
+    page: Page,
+    id: impl Fn(&T) -> i64,
+    passes: impl Fn(&T) -> bool,
+) -> Vec<T> {
+    let wanted = |row: &&T| {
+        let beyond = |after| match page.order {
+            Order::Newest => id(row) < after,
+            Order::Oldest => id(row) > after,
+        };
+        page.after.is_none_or(beyond) && passes(row)
+    };
+    match page.order {
+        Order::Newest => rows
+            .iter()
+            .rev()
+            .filter(wanted)
+            .take(page.limit)
+            .cloned()
+            .collect(),
+        Order::Oldest => rows
+            .iter()
+            .filter(wanted)
+            .take(page.limit)
+            .cloned()
+            .collect(),
+    }
+}
+
+fn span_passes(filter: &SpanFilter, span: &StoredSpan) -> bool {
+    let holds_text = |text: &String| {
+        let captured = span.captured.as_deref();
+        span.process.contains(text.as_str())
+            || span
+                .exception
+                .as_ref()
+                .is_some_and(|told| told.contains(text.as_str()))
+            || captured.is_some_and(|captured| captured_contains(captured, text))
+    };
+    filter.time.contains(span.ended_at)
+        && filter.status.is_none_or(|status| status == span.status)
+        && filter
+            .name
+            .as_ref()
+            .is_none_or(|name| span.process.contains(name.as_str()))
+        && filter.pid.is_none_or(|pid| pid == span.pid)
+        && filter
+            .app_name
+            .as_ref()
+            .is_none_or(|name| *name == span.app_name)
+        && filter.text.as_ref().is_none_or(holds_text)
+}
+
+fn process_passes(
+    filter: &ProcessFilter,
+    (at, pid, app_name): (Timestamp, u32, &str),
+    texts: &[&String],
+) -> bool {
+    let holds = |text: &String| texts.iter().any(|held| held.contains(text.as_str()));
+    filter.time.contains(at)
+        && filter.pid.is_none_or(|wanted| wanted == pid)
+        && filter
+            .app_name
+            .as_ref()
+            .is_none_or(|wanted| wanted == app_name)
+        && filter.text.as_ref().is_none_or(holds)
+}
+
+/// Captured text, where it is JSON.
+fn json(captured: Option<&str>) -> Option<String> {
+    let is_json = |text: &&str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    captured.filter(is_json).map(str::to_owned)
+}

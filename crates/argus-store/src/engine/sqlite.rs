@@ -1,0 +1,95 @@
+//! The SQLite engine: one file, one writer, any number of readers.
+//!
+//! The writer (`writer`) is the collector. It keeps ids in memory (`known`) so that a span costs one
+//! prepared insert, and forgets them all when a transaction fails. Readers (`reader`) open the file
+//! read-only and hold no transaction longer than one page takes. `schema_1.sql` describes the
+//! tables; what a crash can leave behind is a WAL that SQLite recovers at the next opening.
+//!
+//! Nothing here opens the database file by other means than SQLite: closing such a descriptor would
+//! drop every lock that this process holds on it.
+
+mod free_query;
+mod known;
+mod ledger;
+mod listing;
+mod moment;
+mod observed;
+mod place;
+mod reader;
+mod rollups;
+mod runs;
+mod schema;
+mod sessions;
+mod span_listing;
+mod spans;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::OpenError;
+use crate::query::Store;
+use crate::sink::Sink;
+use schema::Found;
+
+/// How long a statement waits for a lock before it gives up. In WAL mode only recovery and the last
+/// close take one that others notice.
+const BUSY: Duration = Duration::from_secs(5);
+/// Prepared statements kept; all that writer or reader ever use.
+const STATEMENTS: usize = 64;
+
+/// Opens the store for writing, and makes or migrates it where needed.
+///
+/// Only the holder of the collector's lock may call this: two writers in one process break each
+/// other's locks. Folders are made 0700 and the file 0600; a folder that exists keeps its mode.
+pub fn open_writer(database: &Path) -> Result<Box<dyn Sink>, OpenError> {
+    place::prepare(database)?;
+    // A file that must not be changed is told by a connection that cannot change it.
+    let found = {
+        let looking = open(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        schema::inspect(&looking, database)?
+    };
+    let mut connection = open(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let opened = writer::settle(&connection, &found)
+        .and_then(|()| match found {
+            Found::Blank => schema::migrate(&mut connection, 0),
+            Found::Ours(version) => schema::migrate(&mut connection, version),
+        })
+        .and_then(|()| writer::Writer::new(connection));
+    match opened {
+        Ok(writer) => Ok(Box::new(writer)),
+        Err(error) => Err(schema::refuse(database, error)),
+    }
+}
+
+/// Opens the store for reading. Never changes it, never makes it.
+pub fn open_reader(database: &Path) -> Result<Box<dyn Store>, OpenError> {
+    place::check(database)?;
+    let connection = open(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    match schema::inspect(&connection, database)? {
+        Found::Ours(version) if version == schema::KNOWN => {}
+        // Blank, or written by an older Argus: the collector is about to migrate it.
+        Found::Ours(_) | Found::Blank => return Err(OpenError::Missing(database.to_owned())),
+    }
+    let reader = reader::Reader::new(connection, database)
+        .map_err(|error| schema::refuse(database, error))?;
+    Ok(Box::new(reader))
+}
+
+fn open(database: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(database, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        if access == OpenFlags::SQLITE_OPEN_READ_ONLY {
+            connection.pragma_update(None, "query_only", true)?;
+        }
+        Ok(connection)
+    });
+    opened.map_err(|error| schema::refuse(database, error))
+}

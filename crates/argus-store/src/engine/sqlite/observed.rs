@@ -1,0 +1,177 @@
+//! What is known of processes from outside: samples, log lines, events, and named quantities.
+//!
+//! The first columns of three of these tables are the documents' own, in their format; ours stand
+//! behind them.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::known::Known;
+use super::moment::iso;
+use super::runs;
+use super::writer::Tally;
+use crate::batch::{Batch, LogRow, MetricRow, ProcessEventRow, SampleRow, Subject};
+
+/// Bytes of a mebibyte, the unit of `memory_mb`.
+const MEBIBYTE: f64 = 1_048_576.0;
+/// The event that ends a run.
+const TERMINATED: &str = "terminated";
+
+/// Writes the batch's rows about processes.
+pub(super) fn write(
+    connection: &Connection,
+    known: &mut Known,
+    batch: &Batch,
+    tally: &mut Tally,
+) -> rusqlite::Result<()> {
+    insert_samples(connection, known, &batch.samples)?;
+    insert_logs(connection, known, &batch.logs)?;
+    insert_events(connection, known, &batch.process_events)?;
+    insert_metrics(connection, known, &batch.metrics)?;
+    let length = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
+    tally.samples += length(batch.samples.len());
+    tally.logs += length(batch.logs.len());
+    tally.process_events += length(batch.process_events.len());
+    tally.metrics += length(batch.metrics.len());
+    Ok(())
+}
+
+fn insert_samples(
+    connection: &Connection,
+    known: &mut Known,
+    samples: &[SampleRow],
+) -> rusqlite::Result<()> {
+    for sample in samples {
+        let run_id = runs::run_id(connection, known, &sample.subject, sample.at)?;
+        // What is not a number would be NULL, which the document's column refuses.
+        let cpu_percent = if sample.cpu_percent.is_finite() {
+            sample.cpu_percent
+        } else {
+            0.0
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO performance_metrics (timestamp, app_name, process_name, process_id,
+                     cpu_percent, memory_mb, thread_count, hostname, run_id, at_ns)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                iso(sample.at),
+                sample.subject.app_name,
+                sample.subject.process_name,
+                sample.subject.run.pid,
+                cpu_percent,
+                sample.rss_bytes as f64 / MEBIBYTE,
+                sample.threads,
+                hostname(&sample.subject),
+                run_id,
+                sample.at.nanos(),
+            ])?;
+    }
+    Ok(())
+}
+
+fn insert_logs(
+    connection: &Connection,
+    known: &mut Known,
+    logs: &[LogRow],
+) -> rusqlite::Result<()> {
+    for log in logs {
+        let run_id = runs::run_id(connection, known, &log.subject, log.at)?;
+        let span = match log.span {
+            Some(key) => Some((
+                runs::producer_id(connection, known, key.producer, log.at)?,
+                key.number.0.cast_signed(),
+            )),
+            None => None,
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO log_entries (timestamp, app_name, process_name, process_id, log_line,
+                     logfile_path, hostname, run_id, at_ns, source, level, span_producer_id,
+                     span_number, altered)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?
+            .execute(params![
+                iso(log.at),
+                log.subject.app_name,
+                log.subject.process_name,
+                log.subject.run.pid,
+                log.line,
+                log.path,
+                hostname(&log.subject),
+                run_id,
+                log.at.nanos(),
+                log.source,
+                log.level,
+                span.map(|(producer_id, _)| producer_id),
+                span.map(|(_, number)| number),
+                log.altered,
+            ])?;
+    }
+    Ok(())
+}
+
+fn insert_events(
+    connection: &Connection,
+    known: &mut Known,
+    events: &[ProcessEventRow],
+) -> rusqlite::Result<()> {
+    for event in events {
+        let run_id = runs::run_id(connection, known, &event.subject, event.at)?;
+        connection
+            .prepare_cached(
+                "INSERT INTO process_events (timestamp, app_name, process_name, process_id,
+                     event_type, exit_code, hostname, run_id, at_ns)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                iso(event.at),
+                event.subject.app_name,
+                event.subject.process_name,
+                event.subject.run.pid,
+                event.event_type,
+                event.exit_code,
+                hostname(&event.subject),
+                run_id,
+                event.at.nanos(),
+            ])?;
+        if event.event_type == TERMINATED {
+            runs::end_run(connection, run_id, event.at, event.exit_code)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_metrics(
+    connection: &Connection,
+    known: &mut Known,
+    metrics: &[MetricRow],
+) -> rusqlite::Result<()> {
+    for metric in metrics {
+        let run_id = runs::run_id(connection, known, &metric.subject, metric.at)?;
+        connection
+            .prepare_cached(
+                "INSERT INTO metrics (timestamp, app_name, process_id, name, value, unit,
+                     attributes, run_id, at_ns)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                iso(metric.at),
+                metric.subject.app_name,
+                metric.subject.run.pid,
+                metric.name,
+                metric.value,
+                metric.unit,
+                metric.attributes,
+                run_id,
+                metric.at.nanos(),
+            ])?;
+    }
+    Ok(())
+}
+
+fn hostname(subject: &Arc<Subject>) -> Option<&str> {
+    (!subject.hostname.is_empty()).then_some(&subject.hostname)
+}

@@ -1,0 +1,327 @@
+//! The reading side: live state, statistics, sessions, and the books.
+//!
+//! Each answer is one statement, so it is one snapshot and one short transaction. Pages of long
+//! tables are in `listing` and `span_listing`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use argus_model::session::SessionStatus;
+use argus_model::{SpanKey, SpanNumber, Timestamp};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::rollups::MINUTE_NS;
+use super::{free_query, listing, span_listing};
+use crate::batch::CollectorState;
+use crate::engine::statistics::{self, Calls};
+use crate::engine::text::captured_contains;
+use crate::error::ReadError;
+use crate::query::{
+    Counts, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SpanFilter, Store,
+    StoredEvent, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
+    StoredSample, StoredSession, StoredSpan, Table, TimeRange,
+};
+use crate::sketch::Sketch;
+
+/// The reading side of one file.
+#[derive(Debug)]
+pub(super) struct Reader {
+    connection: Connection,
+    database: PathBuf,
+}
+
+impl Reader {
+    pub(super) fn new(connection: Connection, database: &Path) -> rusqlite::Result<Self> {
+        connection.create_scalar_function(
+            "captured_contains",
+            2,
+            FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+            |call| {
+                let captured: Option<&str> = call.get_raw(0).as_str_or_null()?;
+                let text = call.get_raw(1).as_str()?;
+                Ok(captured.is_some_and(|captured| captured_contains(captured, text)))
+            },
+        )?;
+        Ok(Self {
+            connection,
+            database: database.to_owned(),
+        })
+    }
+
+    fn one<T>(
+        &self,
+        statement: &str,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.connection
+            .prepare_cached(statement)?
+            .query_row([], read)
+    }
+}
+
+impl Store for Reader {
+    fn version(&self) -> Result<u64, ReadError> {
+        self.one("PRAGMA data_version", |row| row.get::<_, i64>(0))
+            .map(i64::cast_unsigned)
+            .map_err(failed)
+    }
+
+    fn spans(&self, filter: &SpanFilter, page: Page) -> Result<Vec<StoredSpan>, ReadError> {
+        span_listing::page(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn open_spans(&self, limit: usize) -> Result<Vec<StoredOpenSpan>, ReadError> {
+        open_spans(&self.connection, limit).map_err(failed)
+    }
+
+    fn runs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredRun>, ReadError> {
+        listing::runs(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError> {
+        listing::samples(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn logs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
+        listing::logs(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn process_events(
+        &self,
+        filter: &ProcessFilter,
+        page: Page,
+    ) -> Result<Vec<StoredProcessEvent>, ReadError> {
+        listing::process_events(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn metrics(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredMetric>, ReadError> {
+        listing::metrics(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
+        functions(&self.connection, time).map_err(failed)
+    }
+
+    fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError> {
+        ledger(&self.connection).map_err(failed)
+    }
+
+    fn counts(&self) -> Result<Counts, ReadError> {
+        self.one(
+            "SELECT spans, errors, (SELECT count(*) FROM open_spans), samples, logs,
+                 process_events, metrics, (SELECT count(*) FROM obs_sessions), seen_open
+             FROM totals",
+            |row| {
+                Ok(Counts {
+                    spans: unsigned(row, 0)?,
+                    errors: unsigned(row, 1)?,
+                    open_spans: unsigned(row, 2)?,
+                    samples: unsigned(row, 3)?,
+                    logs: unsigned(row, 4)?,
+                    process_events: unsigned(row, 5)?,
+                    metrics: unsigned(row, 6)?,
+                    sessions: unsigned(row, 7)?,
+                    seen_open: unsigned(row, 8)?,
+                })
+            },
+        )
+        .map_err(failed)
+    }
+
+    fn collector(&self) -> Result<Option<CollectorState>, ReadError> {
+        self.one(
+            "SELECT pid, heartbeat_ns, backlog_bytes, write_lag_ns FROM collector",
+            |row| {
+                Ok(CollectorState {
+                    pid: row.get(0)?,
+                    heartbeat: Timestamp::from_nanos(row.get(1)?),
+                    backlog_bytes: unsigned(row, 2)?,
+                    write_lag_ns: unsigned(row, 3)?,
+                })
+            },
+        )
+        .optional()
+        .map_err(failed)
+    }
+
+    fn sessions(&self, limit: usize) -> Result<Vec<StoredSession>, ReadError> {
+        sessions(&self.connection, limit).map_err(failed)
+    }
+
+    fn session_events(
+        &self,
+        session: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, ReadError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        session_events(&self.connection, session, after, limit).map_err(failed)
+    }
+
+    fn query(&self, text: &str, limit: usize) -> Result<Table, ReadError> {
+        free_query::run(&self.database, text, limit)
+    }
+}
+
+/// A limit as SQL takes it.
+pub(super) fn limited(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A count, or a number of 64 bits that never was negative.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+/// A column that an outer join may leave empty.
+pub(super) fn or_default<T: rusqlite::types::FromSql + Default>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
+    Ok(row.get::<_, Option<T>>(column)?.unwrap_or_default())
+}
+
+/// A span's identity; a producer without a readable identity is nobody.
+pub(super) fn span_key(row: &Row<'_>, producer: usize, number: usize) -> rusqlite::Result<SpanKey> {
+    let text = row.get_ref(producer)?.as_str_or_null()?;
+    Ok(SpanKey {
+        producer: text.and_then(|text| text.parse().ok()).unwrap_or_default(),
+        number: span_number(row, number)?,
+    })
+}
+
+/// A span number, stored bit for bit.
+pub(super) fn span_number(row: &Row<'_>, column: usize) -> rusqlite::Result<SpanNumber> {
+    Ok(SpanNumber(row.get::<_, i64>(column)?.cast_unsigned()))
+}
+
+fn open_spans(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredOpenSpan>> {
+    connection
+        .prepare_cached(
+            "SELECT p.producer, o.number, o.parent, coalesce(n.text, '?' || o.name_id),
+                 n.process_group, p.app_name, p.pid, t.tid, t.name, o.started_ns,
+                 CASE WHEN json_valid(o.captured) THEN o.captured END
+             FROM open_spans AS o
+             LEFT JOIN producers AS p ON p.id = o.producer_id
+             LEFT JOIN names AS n ON n.id = o.name_id
+             LEFT JOIN threads AS t ON t.id = o.thread_id
+             ORDER BY o.started_ns, o.producer_id, o.number LIMIT ?1",
+        )?
+        .query_map([limited(limit)], |row| {
+            Ok(StoredOpenSpan {
+                key: span_key(row, 0, 1)?,
+                parent: span_number(row, 2)?,
+                process: row.get(3)?,
+                group: row.get(4)?,
+                app_name: or_default(row, 5)?,
+                pid: or_default(row, 6)?,
+                tid: or_default(row, 7)?,
+                thread: or_default(row, 8)?,
+                started_at: Timestamp::from_nanos(row.get(9)?),
+                captured: row.get(10)?,
+            })
+        })?
+        .collect()
+}
+
+fn functions(
+    connection: &Connection,
+    time: TimeRange,
+) -> rusqlite::Result<Vec<FunctionStatistics>> {
+    let minute = |at: Timestamp| at.nanos().div_euclid(MINUTE_NS);
+    let first = time.from.map_or(i64::MIN, minute);
+    let last = time.to.map_or(i64::MAX, |to| {
+        (to.nanos().saturating_sub(1)).div_euclid(MINUTE_NS)
+    });
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(n.text, '?' || m.name_id), m.count, m.errors, m.sum_ns, m.max_ns, m.sketch
+         FROM function_minutes AS m LEFT JOIN names AS n ON n.id = m.name_id
+         WHERE m.minute BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = statement.query([first, last])?;
+    let mut functions: HashMap<String, Calls> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let calls = functions.entry(row.get(0)?).or_default();
+        calls.count += unsigned(row, 1)?;
+        calls.errors += unsigned(row, 2)?;
+        calls.total_ns = calls.total_ns.saturating_add(unsigned(row, 3)?);
+        calls.max_ns = calls.max_ns.max(unsigned(row, 4)?);
+        let sketch = Sketch::from_bytes(row.get_ref(5)?.as_blob()?);
+        calls.sketch.merge(&sketch.unwrap_or_default());
+    }
+    Ok(statistics::ranked(functions))
+}
+
+fn ledger(connection: &Connection) -> rusqlite::Result<Vec<ProducerLedger>> {
+    connection
+        .prepare_cached(
+            "SELECT p.app_name, p.pid, p.seen_at_ns, p.ended_at_ns, p.stored,
+                 coalesce(sum(g.normal), 0), coalesce(sum(g.errors), 0), p.damaged, p.unknown
+             FROM producers AS p LEFT JOIN gaps AS g ON g.producer_id = p.id
+             GROUP BY p.id ORDER BY p.id DESC",
+        )?
+        .query_map([], |row| {
+            Ok(ProducerLedger {
+                app_name: row.get(0)?,
+                pid: row.get(1)?,
+                seen_at: Timestamp::from_nanos(row.get(2)?),
+                ended_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_nanos),
+                stored: unsigned(row, 4)?,
+                lost_normal: unsigned(row, 5)?,
+                lost_errors: unsigned(row, 6)?,
+                damaged: unsigned(row, 7)?,
+                unknown: unsigned(row, 8)?,
+            })
+        })?
+        .collect()
+}
+
+fn sessions(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredSession>> {
+    connection
+        .prepare_cached(
+            "SELECT s.session_id, s.metadata, s.started_at_ns, s.ended_at_ns, s.status,
+                 m.next_seq - 1
+             FROM obs_sessions AS s JOIN obs_session_meta AS m ON m.session_id = s.session_id
+             ORDER BY s.id DESC LIMIT ?1",
+        )?
+        .query_map([limited(limit)], |row| {
+            Ok(StoredSession {
+                session: row.get(0)?,
+                metadata: row.get(1)?,
+                started_at: Timestamp::from_nanos(row.get(2)?),
+                ended_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_nanos),
+                status: SessionStatus::from_word(row.get_ref(4)?.as_str()?)
+                    .unwrap_or(SessionStatus::Interrupted),
+                events: unsigned(row, 5)?,
+            })
+        })?
+        .collect()
+}
+
+fn session_events(
+    connection: &Connection,
+    session: &str,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    connection
+        .prepare_cached(
+            "SELECT session, seq, at_ns, type, data FROM obs_events
+             WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        )?
+        .query_map((session, after, limited(limit)), |row| {
+            Ok(StoredEvent {
+                session: row.get(0)?,
+                seq: unsigned(row, 1)?,
+                at: Timestamp::from_nanos(row.get(2)?),
+                event_type: row.get(3)?,
+                data: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+fn failed(error: rusqlite::Error) -> ReadError {
+    ReadError::Failed(error.into())
+}

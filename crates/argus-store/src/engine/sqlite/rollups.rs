@@ -1,0 +1,136 @@
+//! Statistics per function and minute, kept beside the spans in the same transaction.
+//!
+//! They answer percentiles over hours without touching a span, and tell where a rare function's
+//! spans lie. A batch is summed up in memory first and merged with one write per function and
+//! minute; what the store has is added to, never replaced.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::sketch::Sketch;
+
+/// Nanoseconds of a minute.
+pub(super) const MINUTE_NS: i64 = 60_000_000_000;
+
+/// What one function did in one minute.
+#[derive(Debug)]
+struct Minute {
+    count: i64,
+    errors: i64,
+    sum_ns: i64,
+    max_ns: i64,
+    min_id: i64,
+    max_id: i64,
+    sketch: Sketch,
+}
+
+/// A span as the rollups see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) id: i64,
+    pub(super) name_id: i64,
+    pub(super) end_ns: i64,
+    pub(super) duration_ns: u64,
+    pub(super) failed: bool,
+}
+
+/// What a batch adds, by (minute, name).
+#[derive(Debug, Default)]
+pub(super) struct Minutes(HashMap<(i64, i64), Minute>);
+
+impl Minutes {
+    /// Counts one span. Ids must come in rising order.
+    pub(super) fn add(&mut self, span: Ended) {
+        let key = (span.end_ns.div_euclid(MINUTE_NS), span.name_id);
+        let minute = self.0.entry(key).or_insert_with(|| Minute {
+            count: 0,
+            errors: 0,
+            sum_ns: 0,
+            max_ns: 0,
+            min_id: span.id,
+            max_id: span.id,
+            sketch: Sketch::default(),
+        });
+        let duration_ns = i64::try_from(span.duration_ns).unwrap_or(i64::MAX);
+        minute.count += 1;
+        minute.errors += i64::from(span.failed);
+        minute.sum_ns = minute.sum_ns.saturating_add(duration_ns);
+        minute.max_ns = minute.max_ns.max(duration_ns);
+        minute.max_id = span.id;
+        minute.sketch.add(span.duration_ns);
+    }
+
+    /// Adds everything to what the store has.
+    pub(super) fn merge_into(self, connection: &Connection) -> rusqlite::Result<()> {
+        // In key order the tree's pages are visited once.
+        let mut minutes: Vec<_> = self.0.into_iter().collect();
+        minutes.sort_unstable_by_key(|&(key, _)| key);
+        for ((minute, name_id), addition) in minutes {
+            widen(connection, minute, &addition)?;
+            merge_one(connection, minute, name_id, addition)?;
+        }
+        Ok(())
+    }
+}
+
+/// Widens the bounds within which all spans of a minute lie.
+fn widen(connection: &Connection, minute: i64, addition: &Minute) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO span_minutes (minute, min_id, max_id) VALUES (?1, ?2, ?3)
+             ON CONFLICT (minute) DO UPDATE SET min_id = min(min_id, excluded.min_id),
+                 max_id = max(max_id, excluded.max_id)
+             WHERE excluded.min_id < min_id OR excluded.max_id > max_id",
+        )?
+        .execute([minute, addition.min_id, addition.max_id])
+        .map(drop)
+}
+
+fn merge_one(
+    connection: &Connection,
+    minute: i64,
+    name_id: i64,
+    mut addition: Minute,
+) -> rusqlite::Result<()> {
+    let stored: Option<(i64, Vec<u8>)> = connection
+        .prepare_cached(
+            "SELECT sum_ns, sketch FROM function_minutes WHERE minute = ?1 AND name_id = ?2",
+        )?
+        .query_row([minute, name_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((sum_ns, sketch)) = stored {
+        // A sum beyond the range would turn into a floating-point number in SQL.
+        addition.sum_ns = addition.sum_ns.saturating_add(sum_ns);
+        // An unreadable sketch is lost alone; the exact columns go on.
+        addition
+            .sketch
+            .merge(&Sketch::from_bytes(&sketch).unwrap_or_default());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO function_minutes
+                 (minute, name_id, count, errors, sum_ns, max_ns, min_id, max_id, sketch)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (minute, name_id) DO UPDATE SET
+                 count = count + excluded.count,
+                 errors = errors + excluded.errors,
+                 sum_ns = excluded.sum_ns,
+                 max_ns = max(max_ns, excluded.max_ns),
+                 min_id = min(min_id, excluded.min_id),
+                 max_id = max(max_id, excluded.max_id),
+                 sketch = excluded.sketch",
+        )?
+        .execute(params![
+            minute,
+            name_id,
+            addition.count,
+            addition.errors,
+            addition.sum_ns,
+            addition.max_ns,
+            addition.min_id,
+            addition.max_id,
+            addition.sketch.to_bytes(),
+        ])
+        .map(drop)
+}

@@ -1,0 +1,96 @@
+//! The schema and its history.
+//!
+//! `user_version` is the number of migrations applied; `application_id` says that the file is ours.
+//! Only the writer migrates, each step in one transaction with its version. A file with a higher
+//! version than [`KNOWN`] is never written.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::OpenError;
+
+/// "Argu" in ASCII, at offset 68 of the file.
+const APPLICATION_ID: i32 = 0x4172_6775;
+
+/// Every step from an empty file to today, in order. Append only.
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+
+/// The newest version this program knows.
+pub(super) const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+/// What stands at the path.
+pub(super) enum Found {
+    /// A file without any table: just created, or its creator died before the first migration.
+    Blank,
+    /// A store of ours with this version, not newer than [`KNOWN`].
+    Ours(u32),
+}
+
+/// Tells what a file is, without changing it.
+pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
+    let inspected = || -> rusqlite::Result<(i64, i64, i64)> {
+        let tables =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let application = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        Ok((tables, application, version(connection)?))
+    };
+    let (tables, application, found) = inspected().map_err(|error| refuse(path, error))?;
+    if tables == 0 && application == 0 {
+        return Ok(Found::Blank);
+    }
+    let found = u32::try_from(found)
+        .ok()
+        .filter(|_| application == i64::from(APPLICATION_ID))
+        .ok_or_else(|| foreign(path))?;
+    if found > KNOWN {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: KNOWN,
+        });
+    }
+    Ok(Found::Ours(found))
+}
+
+/// Applies the steps that the file lacks. The caller is the only writer.
+pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
+    for (step, statements) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(statements)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", step as u32 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The file's version, as of the current transaction. Cost: one cached statement.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("PRAGMA user_version")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The refusal that an engine error at opening stands for.
+pub(super) fn refuse(path: &Path, error: rusqlite::Error) -> OpenError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let path = path.to_owned();
+    let damaged = matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase) | None
+    );
+    let source = error.into();
+    if damaged {
+        OpenError::Damaged { path, source }
+    } else {
+        OpenError::Io { path, source }
+    }
+}
+
+fn foreign(path: &Path) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        source: "the file is a database of another program".into(),
+    }
+}

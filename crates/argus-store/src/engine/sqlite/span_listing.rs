@@ -1,0 +1,168 @@
+//! Pages of ended spans.
+//!
+//! There is no index on spans but the one of failures, so the rollups tell where to look: which ids
+//! a stretch of time covers, and which a rare function. What is left is walked in windows, see
+//! [`listing`](super::listing).
+
+use argus_model::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row};
+
+use super::listing::{Conditions, Stretch, WINDOW, stretch, walk, within};
+use super::reader::{or_default, span_key, span_number, unsigned};
+use super::rollups::MINUTE_NS;
+use crate::batch::Status;
+use crate::query::{Page, SpanFilter, StoredSpan, TimeRange};
+
+/// A function seen in more minutes than this is not rare: its spans turn up soon by walking.
+const RARE_MINUTES: usize = 2_000;
+
+/// The function's name, also where its definition was damaged.
+const NAME: &str = "coalesce(n.text, '?' || s.name_id)";
+
+/// One page of the spans that pass the filter.
+pub(super) fn page(
+    connection: &Connection,
+    filter: &SpanFilter,
+    page: Page,
+) -> rusqlite::Result<Vec<StoredSpan>> {
+    let Some(reach) = reach(connection, filter.time)? else {
+        return Ok(Vec::new());
+    };
+    let stretches = match &filter.name {
+        Some(name) => stretches_of(connection, name, reach)?,
+        None => vec![reach],
+    };
+    let conditions = conditions(filter);
+    let (index, window) = match filter.status {
+        // The index holds failures only, so a window of it costs what it finds.
+        Some(Status::Err) => ("INDEXED BY spans_failed", i64::MAX),
+        _ if conditions.is_empty() => ("NOT INDEXED", i64::MAX),
+        _ => ("NOT INDEXED", WINDOW),
+    };
+    let window = if filter.text.is_some() {
+        WINDOW
+    } else {
+        window
+    };
+    let select = format!(
+        "SELECT s.id, p.producer, s.number, s.parent, {NAME}, n.process_group, p.app_name, p.pid,
+             t.tid, t.name, s.end_ns, s.duration_ns, s.status,
+             CASE WHEN json_valid(s.captured) THEN s.captured END, s.exception, s.interrupted
+         FROM spans AS s {index}
+         LEFT JOIN names AS n ON n.id = s.name_id
+         LEFT JOIN producers AS p ON p.id = s.producer_id
+         LEFT JOIN threads AS t ON t.id = s.thread_id"
+    );
+    walk(page, &stretches, window, |stretch, page| {
+        conditions.fetch(connection, (&select, "s.id"), stretch, page, stored)
+    })
+}
+
+fn conditions(filter: &SpanFilter) -> Conditions {
+    let mut conditions = Conditions::default();
+    match filter.status {
+        // Spelled out, for only then does SQLite see that the partial index serves.
+        Some(Status::Err) => conditions.and("s.status = 'ERR'", []),
+        Some(Status::Ok) => conditions.and("s.status = 'OK'", []),
+        None => {}
+    }
+    if let Some(name) = &filter.name {
+        conditions.and(&format!("instr({NAME}, ?)"), [name.clone().into()]);
+    }
+    if let Some(pid) = filter.pid {
+        let condition = "s.producer_id IN (SELECT id FROM producers WHERE pid = ?)";
+        conditions.and(condition, [pid.into()]);
+    }
+    if let Some(app_name) = &filter.app_name {
+        let condition = "s.producer_id IN (SELECT id FROM producers WHERE app_name = ?)";
+        conditions.and(condition, [app_name.clone().into()]);
+    }
+    if let Some(text) = &filter.text {
+        let text = Value::from(text.clone());
+        conditions.and(
+            &format!(
+                "(instr({NAME}, ?) OR instr(s.exception, ?) OR captured_contains(s.captured, ?))"
+            ),
+            [text.clone(), text.clone(), text],
+        );
+    }
+    within(&mut conditions, "s.end_ns", filter.time);
+    conditions
+}
+
+/// The ids between which the spans of this time lie.
+fn reach(connection: &Connection, time: TimeRange) -> rusqlite::Result<Option<Stretch>> {
+    if time == TimeRange::default() {
+        return connection
+            .prepare_cached("SELECT (SELECT min(id) FROM spans), (SELECT max(id) FROM spans)")?
+            .query_row([], stretch);
+    }
+    let minute = |at: Timestamp| at.nanos().div_euclid(MINUTE_NS);
+    connection
+        .prepare_cached(
+            "SELECT min(min_id), max(max_id) FROM span_minutes WHERE minute BETWEEN ?1 AND ?2",
+        )?
+        .query_row(
+            [
+                time.from.map_or(i64::MIN, minute),
+                time.to.map_or(i64::MAX, minute),
+            ],
+            stretch,
+        )
+}
+
+/// Where the spans of functions with such a name lie: the minutes of rare ones, else everywhere.
+fn stretches_of(
+    connection: &Connection,
+    name: &str,
+    reach: Stretch,
+) -> rusqlite::Result<Vec<Stretch>> {
+    let mut minutes: Vec<Stretch> = connection
+        .prepare_cached(
+            "SELECT m.min_id, m.max_id FROM function_minutes AS m
+             WHERE m.name_id IN (SELECT id FROM names WHERE instr(text, ?1)) LIMIT ?2",
+        )?
+        .query_map((name, RARE_MINUTES as i64 + 1), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    // A name whose definition was damaged reads `?n` and stands in no table.
+    if minutes.len() > RARE_MINUTES || name.starts_with('?') {
+        return Ok(vec![reach]);
+    }
+    minutes.sort_unstable();
+    let mut merged: Vec<Stretch> = Vec::new();
+    for (low, high) in minutes {
+        let (low, high) = (low.max(reach.0), high.min(reach.1));
+        match merged.last_mut() {
+            _ if low > high => {}
+            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
+            _ => merged.push((low, high)),
+        }
+    }
+    Ok(merged)
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSpan> {
+    Ok(StoredSpan {
+        id: row.get(0)?,
+        key: span_key(row, 1, 2)?,
+        parent: span_number(row, 3)?,
+        process: row.get(4)?,
+        group: row.get(5)?,
+        app_name: or_default(row, 6)?,
+        pid: or_default(row, 7)?,
+        tid: or_default(row, 8)?,
+        thread: or_default(row, 9)?,
+        ended_at: Timestamp::from_nanos(row.get(10)?),
+        duration_ns: unsigned(row, 11)?,
+        status: match row.get_ref(12)?.as_str()? {
+            "OK" => Status::Ok,
+            _ => Status::Err,
+        },
+        captured: row.get(13)?,
+        exception: row.get(14)?,
+        interrupted: row.get(15)?,
+    })
+}
