@@ -1,0 +1,101 @@
+//! Names and subjects: numbered once per process, written once per chunk generation.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use argus_model::codec::{Encoder, Full};
+use argus_model::record::SubjectInfo;
+use argus_model::{Kind, NameNumber, NameText, Record};
+
+/// Something that other records name by its number.
+#[derive(Debug)]
+pub struct Definition {
+    number: u32,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Name(NameText),
+    Subject {
+        pid: u32,
+        start_ticks: u64,
+        app_name: String,
+        process_name: String,
+        command_line: String,
+        hostname: String,
+    },
+}
+
+// Survives a fork: what was defined in the parent means the same in the child.
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// Gives a name its number. The memory is never freed: keep one per function, never one per call.
+pub fn define(name: NameText) -> &'static Definition {
+    leak(Body::Name(name))
+}
+
+/// Gives an observed process its number. The memory is never freed: keep one per process observed.
+pub fn describe(subject: &SubjectInfo<'_>) -> &'static Definition {
+    leak(Body::Subject {
+        pid: subject.pid,
+        start_ticks: subject.start_ticks,
+        app_name: subject.app_name.to_owned(),
+        process_name: subject.process_name.to_owned(),
+        command_line: subject.command_line.to_owned(),
+        hostname: subject.hostname.to_owned(),
+    })
+}
+
+fn leak(body: Body) -> &'static Definition {
+    Box::leak(Box::new(Definition { number: NEXT.fetch_add(1, Ordering::Relaxed), body }))
+}
+
+impl Definition {
+    /// The number, as other records carry it.
+    #[inline]
+    pub fn number(&self) -> NameNumber {
+        NameNumber(self.number)
+    }
+
+    /// The name's text; nothing for a subject.
+    pub fn name(&self) -> Option<&NameText> {
+        match &self.body {
+            Body::Name(name) => Some(name),
+            Body::Subject { .. } => None,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.body {
+            Body::Name(_) => Kind::Name,
+            Body::Subject { .. } => Kind::Subject,
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Encoder<'_>) -> Result<(), Full> {
+        match &self.body {
+            Body::Name(name) => {
+                out.u32(0)?;
+                name.encode(self.number(), out)
+            }
+            Body::Subject {
+                pid,
+                start_ticks,
+                app_name,
+                process_name,
+                command_line,
+                hostname,
+            } => {
+                let info = SubjectInfo {
+                    pid: *pid,
+                    start_ticks: *start_ticks,
+                    app_name,
+                    process_name,
+                    command_line,
+                    hostname,
+                };
+                Record::Subject(self.number, info).encode(out)
+            }
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! A thread's pen: where records become bytes.
+//!
+//! The path of an ordinary record takes no lock and makes no system call: look at the fork page,
+//! read the clock, encode into the chunk behind the last record, checksum, publish, look whether
+//! the collector wants to be woken.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use std::time::Duration;
+
+use argus_model::codec::{Encoder, Full};
+use argus_model::record::{LossReason, ProcessInfo};
+use argus_model::{Kind, Monotonic, Record, SpanNumber};
+
+use crate::chunk::Chunk;
+use crate::clock::{ThreadClock, Tick};
+use crate::definition::Definition;
+use crate::emit::{Appended, Weight};
+use crate::fork::{ForkPage, page};
+use crate::format::{self, FIRST_RECORD, MAX_CHUNK, MIN_CHUNK, RECORD_HEAD, RECORDS, SMALLEST_RECORD};
+use crate::process::{self, Account, Process};
+use crate::{boot_anchor, checksum, host, starter};
+
+/// A chunk that fills up sooner than this makes the next one twice as large.
+const FAST_FILL: Duration = Duration::from_millis(50);
+/// How long a thread that found no room waits before it looks for some again.
+const NO_ROOM_RETRY_NS: u64 = 10_000_000;
+/// The wall clock is noted anew when it has moved this far against the monotonic one.
+const WALL_TOLERANCE_NS: u64 = 100_000;
+/// Span numbers are handed to threads in blocks of this size.
+const SPAN_BLOCK: u64 = 1 << 20;
+
+thread_local! {
+    // No destructor, so that reading it is a plain load; `Farewell` seals when the thread ends.
+    static PEN: Cell<*mut Writer> = const { Cell::new(std::ptr::null_mut()) };
+    static FAREWELL: Farewell = const { Farewell };
+}
+
+struct Farewell;
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let pen = PEN.replace(std::ptr::null_mut());
+        // SAFETY: a pen is made by `attach`, belongs to this thread, and is freed only here.
+        if let Some(pen) = unsafe { pen.as_mut() }
+            && pen.page.process.load(Ordering::Relaxed).cast_const() == pen.process
+        {
+            pen.finish();
+            // SAFETY: as above; nobody keeps a reference to a thread's pen.
+            drop(unsafe { Box::from_raw(pen) });
+        }
+    }
+}
+
+/// One thread's writer.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    page: &'static ForkPage,
+    process: &'static Process,
+    account: &'static Account,
+    clock: ThreadClock,
+    busy: bool,
+    chunk: Option<Chunk>,
+    start: *mut u8,
+    position: u32,
+    /// Where ordinary records end: at `end`, or here and now in a chunk of the errors' reserve.
+    normal_end: u32,
+    end: u32,
+    prefix: u64,
+    seed: u32,
+    /// Records accepted in this generation.
+    records: u64,
+    /// Wall minus monotonic time, as last noted in this chunk.
+    wall_offset: i64,
+    opened_at: Monotonic,
+    wanted: u32,
+    /// By definition number: the generation serial in which it was last defined.
+    defined: Vec<u32>,
+    serial: u32,
+    /// Until when not to look for room again, and why there was none.
+    no_room: Option<(u64, LossReason)>,
+    next_span: u64,
+    last_span: u64,
+}
+
+impl std::fmt::Debug for ForkPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForkPage").finish_non_exhaustive()
+    }
+}
+
+/// What a thread finds when it reaches for its pen.
+pub(crate) enum Reached {
+    /// The pen.
+    Pen(&'static mut Writer),
+    /// An emit of this thread is under way: a signal handler or a serializer emits.
+    Busy(&'static Process),
+    /// No spool can be opened.
+    Nothing,
+}
+
+/// Reaches for the calling thread's writer.
+#[inline]
+pub(crate) fn pen() -> Reached {
+    let pen = PEN.get();
+    // SAFETY: the pointer is this thread's own. The fields are looked at in place; a reference to
+    // the whole is made only when no other is alive, which is what `busy` says.
+    unsafe {
+        if !pen.is_null() && (*pen).page.process.load(Ordering::Relaxed).cast_const() == (*pen).process {
+            if (*pen).busy {
+                return Reached::Busy((*pen).process);
+            }
+            return Reached::Pen(&mut *pen);
+        }
+    }
+    attach()
+}
+
+#[cold]
+fn attach() -> Reached {
+    let opened = page().and_then(|page| process::opened(page).map(|process| (page, process)));
+    let Some((page, process)) = opened else { return Reached::Nothing };
+    let writer = Writer::new(page, process);
+    let pen = Box::into_raw(Box::new(writer));
+    // A pen inherited from the parent is left as it is: its memory is a copy, its chunk is not.
+    PEN.set(pen);
+    // While the thread is being torn down there is no farewell; the chunk then stays open.
+    let _ = FAREWELL.try_with(|_| ());
+    // SAFETY: just made.
+    let pen = unsafe { &mut *pen };
+    pen.introduce();
+    Reached::Pen(pen)
+}
+
+impl Writer {
+    fn new(page: &'static ForkPage, process: &'static Process) -> Self {
+        Self {
+            page,
+            process,
+            account: process.account(),
+            clock: ThreadClock::new(process.clock),
+            busy: false,
+            chunk: None,
+            start: std::ptr::null_mut(),
+            position: 0,
+            normal_end: 0,
+            end: 0,
+            prefix: 0,
+            seed: 0,
+            records: 0,
+            wall_offset: 0,
+            opened_at: Monotonic::default(),
+            wanted: MIN_CHUNK,
+            defined: Vec::new(),
+            serial: 0,
+            no_room: None,
+            next_span: 0,
+            last_span: 0,
+        }
+    }
+
+    /// The process describes itself, with the first thread's first record.
+    fn introduce(&mut self) {
+        if self.process.mark_introduced() {
+            return;
+        }
+        let configuration = process::configuration();
+        let environment = std::env::var("ARGUS_APP_NAME").ok().filter(|name| !name.is_empty());
+        let process_name = host::process_name();
+        let app_name = configuration.app_name.clone().or(environment);
+        let command_line = host::command_line();
+        let hostname = host::hostname();
+        let runtime = match configuration.runtime.as_str() {
+            "" => "rust",
+            runtime => runtime,
+        };
+        let record = Record::Process(ProcessInfo {
+            app_name: app_name.as_deref().unwrap_or(&process_name),
+            process_name: &process_name,
+            command_line: starter::cut(&command_line, 4096),
+            runtime,
+            hostname: &hostname,
+            argus_version: env!("CARGO_PKG_VERSION"),
+            parent_pid: std::os::unix::process::parent_id(),
+        });
+        let written = self.append(Kind::Process, Weight::Normal, &[], |out, _| record.encode(out));
+        if written != Appended::Accepted {
+            self.process.unmark_introduced();
+        }
+        starter::start_if_none(self.process);
+    }
+
+    /// Appends one record. `body` may be called more than once and must run no foreign code.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        kind: Kind,
+        weight: Weight,
+        definitions: &[&'static Definition],
+        mut body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Appended {
+        self.busy = true;
+        // A signal handler on this thread must see the flag before anything else changes.
+        compiler_fence(Ordering::SeqCst);
+        let (now, tick) = self.clock.now();
+        let written = self.write_defined(kind, weight, definitions, now, &mut body);
+        let written = match written {
+            Ok(()) => Ok(()),
+            Err(Full) => self.append_elsewhere(kind, weight, definitions, now, &mut body),
+        };
+        if tick == Tick::StretchOver {
+            self.look_around();
+        }
+        let appended = match written {
+            Ok(()) => {
+                if !kind.is_bookkeeping() {
+                    self.count_accepted();
+                }
+                self.process.control.nudge();
+                Appended::Accepted
+            }
+            Err(reason) => {
+                self.process.lose(weight, reason, now);
+                Appended::Lost
+            }
+        };
+        compiler_fence(Ordering::SeqCst);
+        self.busy = false;
+        appended
+    }
+
+    #[inline]
+    fn count_accepted(&mut self) {
+        self.records += 1;
+        // SAFETY: `start` is the mapping of the chunk that this thread owns.
+        let records = unsafe { AtomicU64::from_ptr(self.start.add(RECORDS as usize).cast()) };
+        records.store(self.records, Ordering::Relaxed);
+        // Only this thread writes its account, so load and store need not be one step.
+        let accepted = self.account.accepted.load(Ordering::Relaxed);
+        self.account.accepted.store(accepted + 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn write_defined(
+        &mut self,
+        kind: Kind,
+        weight: Weight,
+        definitions: &[&'static Definition],
+        now: Monotonic,
+        body: &mut impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        let limit = if weight == Weight::Error { self.end } else { self.normal_end };
+        for definition in definitions {
+            let index = definition.number().0 as usize;
+            if self.defined.get(index) != Some(&self.serial) {
+                self.write(definition.kind(), limit, |out| definition.encode(out))?;
+                self.note_defined(index);
+            }
+        }
+        self.write(kind, limit, |out| body(out, now))
+    }
+
+    #[cold]
+    fn note_defined(&mut self, index: usize) {
+        if self.defined.len() <= index {
+            self.defined.resize(index + 64, 0);
+        }
+        self.defined[index] = self.serial;
+    }
+
+    /// Writes one record at the current position, if it fits before `limit`.
+    #[inline]
+    fn write(
+        &mut self,
+        kind: Kind,
+        limit: u32,
+        mut body: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        if limit < self.position + SMALLEST_RECORD {
+            return Err(Full);
+        }
+        // SAFETY: `start` is the mapping of the chunk that this thread owns, `position` a multiple of
+        // 8 and `limit` an offset inside it; the space between is unpublished, so nobody reads it
+        // as anything but bytes that may be torn.
+        unsafe {
+            let record = self.start.add(self.position as usize);
+            let room = (limit - self.position - RECORD_HEAD) as usize;
+            let payload = std::slice::from_raw_parts_mut(record.add(RECORD_HEAD as usize), room);
+            let mut out = Encoder::new(payload);
+            body(&mut out)?;
+            let length = out.used();
+            let total = format::padded(RECORD_HEAD + length as u32);
+            // `limit` is a multiple of 8, so the padding fits too.
+            let padding = total as usize - RECORD_HEAD as usize - length;
+            payload[length..length + padding].fill(0);
+            let state = format::state_word(self.prefix, kind as u8, length as u32);
+            let words = std::slice::from_raw_parts(record.cast::<u64>(), total as usize / 8);
+            let first = words[1] & 0xffff_ffff_0000_0000;
+            let sum = checksum::words(self.seed, &[u64::from(self.position), state, first]);
+            let sum = checksum::words(sum, &words[2..]);
+            record.add(8).cast::<u32>().write(sum.to_le());
+            AtomicU64::from_ptr(record.cast()).store(state.to_le(), Ordering::Release);
+            self.position += total;
+        }
+        self.account.position.store(self.position, Ordering::Release);
+        Ok(())
+    }
+
+    /// The record did not fit: takes another chunk and writes it there.
+    #[cold]
+    fn append_elsewhere(
+        &mut self,
+        kind: Kind,
+        weight: Weight,
+        definitions: &[&'static Definition],
+        now: Monotonic,
+        body: &mut impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Result<(), LossReason> {
+        if let Some((until, reason)) = self.no_room
+            && weight == Weight::Normal
+            && now.nanos() < until
+        {
+            return Err(reason);
+        }
+        let mut least = MIN_CHUNK;
+        loop {
+            self.rotate(weight, least, now)?;
+            if self.write_defined(kind, weight, definitions, now, body).is_ok() {
+                return Ok(());
+            }
+            let capacity = self.chunk.map_or(MAX_CHUNK, |chunk| chunk.capacity());
+            if capacity >= MAX_CHUNK {
+                return Err(LossReason::TooLarge);
+            }
+            least = capacity * 2;
+        }
+    }
+
+    fn rotate(&mut self, weight: Weight, least: u32, now: Monotonic) -> Result<(), LossReason> {
+        if self.chunk.is_some() && now.since(self.opened_at) < FAST_FILL {
+            self.wanted = (self.wanted * 2).min(MAX_CHUNK);
+        }
+        let taken = self.take(weight, least);
+        let (chunk, granted) = taken.inspect_err(|reason| {
+            self.no_room = Some((now.nanos() + NO_ROOM_RETRY_NS, *reason));
+        })?;
+        self.no_room = None;
+        self.retire_current(now);
+        self.adopt(chunk, granted, now);
+        self.close_gap();
+        Ok(())
+    }
+
+    /// A chunk, and for whom: an error takes from the errors' reserve only when it has to.
+    fn take(&self, weight: Weight, least: u32) -> Result<(Chunk, Weight), LossReason> {
+        let taken = self.process.take(self.account, Weight::Normal, least, self.wanted);
+        match (taken, weight) {
+            (Ok(chunk), _) => Ok((chunk, Weight::Normal)),
+            (Err(reason), Weight::Normal) => Err(reason),
+            (Err(_), Weight::Error) => self
+                .process
+                .take(self.account, Weight::Error, least, MIN_CHUNK)
+                .map(|chunk| (chunk, Weight::Error)),
+        }
+    }
+
+    fn retire_current(&mut self, now: Monotonic) {
+        if let Some(mut chunk) = self.chunk.take() {
+            chunk.seal(self.position, now);
+            self.process.retire(chunk);
+        }
+    }
+
+    fn adopt(&mut self, chunk: Chunk, granted: Weight, now: Monotonic) {
+        self.start = chunk.mapping.at(0);
+        self.position = FIRST_RECORD;
+        self.end = chunk.capacity();
+        self.normal_end = if granted == Weight::Error { 0 } else { self.end };
+        self.prefix = format::state_prefix(chunk.generation);
+        self.seed = checksum::seed(self.process.id.nonce, chunk.number, chunk.generation);
+        self.records = 0;
+        self.opened_at = now;
+        self.serial = self.serial.wrapping_add(1).max(1);
+        self.wall_offset = wall_offset();
+        self.chunk = Some(chunk);
+    }
+
+    /// There is room again: tells what was lost meanwhile.
+    fn close_gap(&mut self) {
+        let Some(tally) = self.process.tally() else { return };
+        if let Some(gap) = tally.gap() {
+            let record = Record::Gap(gap);
+            if self.write(Kind::Gap, self.end, |out| record.encode(out)).is_ok() {
+                self.page.lock.with(|| tally.close());
+            }
+        }
+    }
+
+    /// Every tenth of a second, while records flow.
+    #[cold]
+    fn look_around(&mut self) {
+        let offset = wall_offset();
+        if self.chunk.is_some() && offset.abs_diff(self.wall_offset) > WALL_TOLERANCE_NS {
+            self.wall_offset = offset;
+            let record = Record::Anchor(boot_anchor());
+            let _ = self.write(Kind::Anchor, self.end, |out| record.encode(out));
+        }
+        starter::start_if_none(self.process);
+    }
+
+    /// Counts the end of a span whose start found no room.
+    #[cold]
+    pub(crate) fn lose(&mut self, weight: Weight) -> Appended {
+        let (now, _) = self.clock.now();
+        let reason = self.no_room.map_or(LossReason::Budget, |(_, reason)| reason);
+        self.process.lose(weight, reason, now);
+        Appended::Lost
+    }
+
+    /// A span number that no other thread of the process has had.
+    #[inline]
+    pub(crate) fn span_number(&mut self) -> SpanNumber {
+        if self.next_span == self.last_span {
+            self.next_span = self.process.span_block(SPAN_BLOCK);
+            self.last_span = self.next_span + SPAN_BLOCK;
+        }
+        self.next_span += 1;
+        SpanNumber(self.next_span)
+    }
+
+    fn finish(&mut self) {
+        let (now, _) = self.clock.now();
+        self.retire_current(now);
+        self.process.close_account(self.account);
+        self.process.control.nudge();
+    }
+}
+
+fn wall_offset() -> i64 {
+    let anchor = boot_anchor();
+    anchor.wall.nanos() - anchor.monotonic.nanos().cast_signed()
+}

@@ -1,0 +1,65 @@
+//! A damaged byte costs at most its record, and never makes a wrong one.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::roles::{Home, run};
+use super::spool::{all_producers, metric_values, read_all};
+use argus_model::{ProducerId, Record};
+use argus_spool::read::chunks;
+
+fn values(id: ProducerId, directory: &PathBuf) -> (Vec<u64>, u64) {
+    let mut found = Vec::new();
+    let damaged = read_all(id, directory, &mut |_, record| {
+        if let Record::Metric { value, .. } = record {
+            found.push(value as u64);
+        }
+    });
+    (found, damaged)
+}
+
+#[test]
+fn a_flipped_bit_costs_at_most_one_record_and_is_counted() {
+    let home = Home::new("damage");
+    run("emit:3000", &home.0);
+    let (id, directory) = all_producers(&home.0).remove(0);
+    let files = chunks(&directory).unwrap();
+    let whole: HashSet<u64> = (0..3000).collect();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..400 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (_, path) = &files[(random >> 33) as usize % files.len()];
+        let original = std::fs::read(path).unwrap();
+        let mut flipped = original.clone();
+        // Every head byte comes up in turn; the rest at random over what is written.
+        let at = if round < 128 { round } else { 512 + (random >> 20) as usize % 60_000 };
+        flipped[at] ^= 1 << (random >> 61);
+        std::fs::write(path, &flipped).unwrap();
+        let (found, damaged) = values(id, &directory);
+        std::fs::write(path, &original).unwrap();
+        let set: HashSet<u64> = found.iter().copied().collect();
+        assert_eq!(set.len(), found.len(), "none is doubled (byte {at})");
+        assert!(set.is_subset(&whole), "none is wrong (byte {at})");
+        assert!(found.is_sorted(), "none is out of order (byte {at})");
+        let lost = (whole.len() - set.len()) as u64;
+        assert!(lost <= 1, "byte {at} cost {lost} records");
+        assert!(damaged >= lost, "byte {at}: {lost} lost, {damaged} counted");
+    }
+    assert_eq!(metric_values(&home.0)[0].1.len(), 3000);
+}
+
+#[test]
+fn foreign_files_in_a_spool_are_passed_over() {
+    let home = Home::new("foreign");
+    run("emit:10", &home.0);
+    let (_, directory) = all_producers(&home.0).remove(0);
+    std::fs::write(directory.join("00000002.chunk"), b"short").unwrap();
+    std::fs::write(directory.join("00000003.chunk"), vec![0xff; 70_000]).unwrap();
+    std::fs::write(directory.join("notes.txt"), b"hello").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", directory.join("00000004.chunk")).unwrap();
+    std::fs::create_dir(directory.parent().unwrap().join("not-a-producer")).unwrap();
+    let path = directory.join("00000004.chunk");
+    assert!(argus_spool::read::ChunkReader::open(&path, ProducerId::default()).is_err());
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(metric_values(&home.0)[0].1.len(), 10);
+}

@@ -1,0 +1,13 @@
+//! The spool's promises, shown on real processes.
+//!
+//! Most tests start this same binary again in a *role* (see `roles`), because what matters happens
+//! to a process: it is killed, it forks, it closes what it did not open.
+
+mod damage;
+mod death;
+mod fork;
+mod host;
+mod model;
+mod reuse;
+mod roles;
+mod spool;
