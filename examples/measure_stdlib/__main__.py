@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import argus
+
 import bytecode
 import doctests
 import imports
@@ -35,6 +36,7 @@ log = logging.getLogger("measure_stdlib")
 
 
 def main() -> int:
+    """Measures, reports, and returns the exit code."""
     options = parse_arguments()
     logfile.append_to(options.log)
     started = time.monotonic()
@@ -103,6 +105,7 @@ def check_examples(module: measure.Module) -> Counter[str]:
 
 
 def parse_arguments() -> argparse.Namespace:
+    """The command line; ends the program when it is wrong."""
     parser = argparse.ArgumentParser(
         prog="measure_stdlib", description="Measures the sources of Python's own standard library."
     )
@@ -126,6 +129,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def positive(text: str) -> int:
+    """A whole number above 0."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import argus
+
 from measure import Module
 
 Graph = Mapping[str, frozenset[str]]
@@ -23,43 +24,43 @@ def build_graph(modules: Iterable[Module]) -> Graph:
 
 @argus.monitor
 def find_cycles(graph: Graph) -> list[list[str]]:
-    """Groups of modules that import each other, the largest first.
+    """Groups of modules that import each other, directly or not, the largest first.
 
-    Tarjan's strongly connected components, without recursion: some cycles are long.
+    Kosaraju's way: what is reached against the arrows, beginning with the module that finishes
+    last, is a group of its own.
     """
-    index: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    waiting: list[str] = []
-    is_waiting: set[str] = set()
-    cycles: list[list[str]] = []
-    for root in graph:
-        if root in index:
-            continue
-        index[root] = lowest[root] = len(index)
-        waiting.append(root)
-        is_waiting.add(root)
-        path = [(root, iter(graph[root]))]
-        while path:
-            name, targets = path[-1]
-            for target in targets:
-                if target not in index:
-                    index[target] = lowest[target] = len(index)
-                    waiting.append(target)
-                    is_waiting.add(target)
-                    path.append((target, iter(graph[target])))
-                    break
-                if target in is_waiting:
-                    lowest[name] = min(lowest[name], index[target])
-            else:
-                path.pop()
-                if path:
-                    parent = path[-1][0]
-                    lowest[parent] = min(lowest[parent], lowest[name])
-                if lowest[name] == index[name]:
-                    start = waiting.index(name)
-                    cycle = waiting[start:]
-                    del waiting[start:]
-                    is_waiting.difference_update(cycle)
-                    if len(cycle) > 1:
-                        cycles.append(sorted(cycle))
-    return sorted(cycles, key=len, reverse=True)
+    importers: dict[str, set[str]] = {name: set() for name in graph}
+    for name, targets in graph.items():
+        for target in targets:
+            importers[target].add(name)
+    seen: set[str] = set()
+    groups = [depth_first(importers, name, seen) for name in reversed(finishing_order(graph))]
+    return sorted((sorted(group) for group in groups if len(group) > 1), key=len, reverse=True)
+
+
+def finishing_order(graph: Graph) -> list[str]:
+    """The modules in the order in which a depth-first walk leaves them."""
+    seen: set[str] = set()
+    return [name for root in graph for name in depth_first(graph, root, seen)]
+
+
+def depth_first(graph: Mapping[str, Iterable[str]], root: str, seen: set[str]) -> list[str]:
+    """What is reached from `root` and not yet seen, each name after all that it leads to.
+
+    No recursion: chains of imports are longer than the interpreter's stack.
+    """
+    if root in seen:
+        return []
+    seen.add(root)
+    left: list[str] = []
+    path = [(root, iter(graph[root]))]
+    while path:
+        name, targets = path[-1]
+        target = next((target for target in targets if target not in seen), None)
+        if target is None:
+            left.append(name)
+            path.pop()
+        else:
+            seen.add(target)
+            path.append((target, iter(graph[target])))
+    return left

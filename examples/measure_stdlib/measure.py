@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterator
 
 import argus
+
 import sources
 
 # Each of these is one more way through a function (McCabe).

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import argus
+
 from imports import Graph
 from measure import Function, Module, Refusal
 
@@ -48,7 +49,11 @@ def summary(
     return "\n".join(lines)
 
 
-def ranking(functions, measure, unit: str) -> Iterable[str]:
+def ranking(
+    functions: Sequence[tuple[Module, Function]], measure: Callable[[Function], int], unit: str
+) -> Iterable[str]:
+    """The functions of which there is most to measure."""
+
     def size(found: tuple[Module, Function]) -> int:
         return measure(found[1])
 
@@ -58,6 +63,7 @@ def ranking(functions, measure, unit: str) -> Iterable[str]:
 
 
 def most_imported(graph: Graph) -> Iterable[str]:
+    """The modules that most others need."""
     counts = Counter(target for targets in graph.values() for target in targets)
     for name, count in counts.most_common(MOST_SHOWN):
         yield f"  {count:>6,} times  {name}"

@@ -33,8 +33,8 @@ The Python package goes to .demo/venv, everything recorded to .demo/data.
 
 examples:
   cargo xtask demo
-  cargo xtask demo | cat                          the check, from a terminal
-  ARGUS_HOME=.demo/data target/release/argus analyze      look again afterwards";
+  cargo xtask demo | cat                                  the check, from a terminal
+  ARGUS_HOME=.demo/data .demo/venv/bin/argus analyze      look again afterwards";
 
 const PROGRAM: &str = "examples/measure_stdlib";
 
@@ -42,12 +42,13 @@ const PROGRAM: &str = "examples/measure_stdlib";
 const COUNTED_FUNCTION: &str = "measure.measure_file";
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    // The package's installer would build it as well, but silently.
     step::run(
         "build the argus command",
         &mut workspace.cargo(&["build", "--release", "--package", "argus-cli"]),
     )?;
     let environment = Environment::prepare(workspace, Purpose::Demo)?;
-    environment.build_package(Profile::Release)?;
+    environment.install_package(Profile::Release)?;
     let demo = Demo::new(workspace, &environment)?;
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
         demo.show()
@@ -57,21 +58,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 struct Demo<'a> {
-    workspace: &'a Workspace,
     environment: &'a Environment<'a>,
     home: PathBuf,
 }
 
 impl<'a> Demo<'a> {
-    fn new(workspace: &'a Workspace, environment: &'a Environment<'a>) -> Result<Self> {
+    fn new(workspace: &Workspace, environment: &'a Environment<'a>) -> Result<Self> {
         let home = workspace.path(".demo/data");
         std::fs::create_dir_all(&home)
             .with_context(|| format!("cannot create {}", home.display()))?;
-        Ok(Self {
-            workspace,
-            environment,
-            home,
-        })
+        Ok(Self { environment, home })
     }
 
     /// Runs the program out of sight and `argus watch` before the person's eyes.
@@ -92,7 +88,7 @@ impl<'a> Demo<'a> {
         println!("The program's own output: {}", output_path.display());
         println!("Look again, also at the past:");
         for command in ["watch", "analyze", "traces", "status"] {
-            println!("  ARGUS_HOME=.demo/data target/release/argus {command}");
+            println!("  ARGUS_HOME=.demo/data .demo/venv/bin/argus {command}");
         }
         Ok(())
     }
@@ -129,7 +125,7 @@ impl<'a> Demo<'a> {
     /// `argus run` on the example.
     fn program(&self) -> Command {
         let mut command = self.argus(&["run", "--"]);
-        command.arg(self.environment.interpreter()).arg(PROGRAM);
+        command.arg(self.environment.path("python")).arg(PROGRAM);
         command
             .arg("--log")
             .arg(self.home.join("measure_stdlib.log"));
@@ -138,11 +134,9 @@ impl<'a> Demo<'a> {
     }
 
     fn argus(&self, arguments: &[&str]) -> Command {
-        let argus = self.workspace.argus(Profile::Release);
-        let mut command = self.workspace.command(&argus);
+        let mut command = self.environment.command("argus");
         command.args(arguments);
         command.env("ARGUS_HOME", &self.home);
-        command.env("ARGUS_BIN", argus);
         command
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     );
     checks.call("type stubs", || {
         python::require_package(workspace)?;
-        environment.build_package(Profile::Dev)
+        environment.install_package(Profile::Dev)
     });
     checks.run(
         "stubtest",

@@ -62,7 +62,7 @@ impl<'a> Environment<'a> {
     /// A program of this environment, with the environment active for what it starts in turn.
     pub(crate) fn command(&self, program: &str) -> Command {
         let bin = self.folder.join("bin");
-        let mut command = self.workspace.command(bin.join(program));
+        let mut command = self.workspace.command(self.path(program));
         let mut search = vec![bin];
         search.extend(std::env::split_paths(
             &std::env::var_os("PATH").unwrap_or_default(),
@@ -76,24 +76,30 @@ impl<'a> Environment<'a> {
         command
     }
 
-    /// The environment's interpreter.
-    pub(crate) fn interpreter(&self) -> PathBuf {
-        self.folder.join("bin").join("python")
+    /// Where a program of this environment stands.
+    pub(crate) fn path(&self, program: &str) -> PathBuf {
+        self.folder.join("bin").join(program)
     }
 
-    /// Builds the `argus` package from the workspace's sources into this environment.
-    pub(crate) fn build_package(&self, profile: Profile) -> Result<()> {
-        step::run(
-            "build the Python package",
-            self.command("maturin")
-                .args(["develop", "--quiet"])
-                .args(profile.arguments()),
-        )
+    /// Installs the package from the workspace's sources, the way a user does, but with the pinned
+    /// build tool and without asking the network for it.
+    pub(crate) fn install_package(&self, profile: Profile) -> Result<()> {
+        let mut command = self.command("python");
+        command.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        command.args(["--no-build-isolation", "--no-deps", "."]);
+        command.env("ARGUS_BUILD_PROFILE", profile.name());
+        step::run("install the Python package", &mut command)
     }
 
     /// An environment whose interpreter was removed or upgraded away is as good as none.
     fn works(&self) -> bool {
-        Command::new(self.interpreter())
+        Command::new(self.path("python"))
             .args(["-c", "import pip"])
             .output()
             .is_ok_and(|output| output.status.success())
@@ -119,8 +125,13 @@ impl<'a> Environment<'a> {
         step::run(
             "install the pinned Python tools",
             self.command("python")
-                .args(["-m", "pip", "install", "--quiet"])
-                .arg("--disable-pip-version-check")
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                ])
                 .args(purpose.install_arguments()),
         )?;
         std::fs::write(&remembered, pins)

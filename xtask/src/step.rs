@@ -5,6 +5,7 @@
 //! [`Checks`] goes on after a failure, so that one look shows everything that is wrong.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,11 @@ pub(crate) fn spoken(duration: Duration) -> String {
 fn shell_line(command: &Command) -> String {
     let mut line = String::new();
     for (name, value) in command.get_envs() {
-        if let Some(value) = value {
+        // The search path is long and belongs to the virtual environment that the line names.
+        if let Some(value) = value
+            && name != "PATH"
+            && name != "VIRTUAL_ENV"
+        {
             let _ = write!(line, "{}={} ", name.display(), quoted(value));
         }
     }
@@ -97,13 +102,17 @@ fn shell_line(command: &Command) -> String {
     line
 }
 
-/// Only the name: the folder of cargo or of a virtual environment says nothing.
+/// A program of the workspace with its path from the root, any other by its name.
 fn program_of(command: &Command) -> String {
-    let path = std::path::Path::new(command.get_program());
-    path.file_name()
-        .unwrap_or(command.get_program())
-        .to_string_lossy()
-        .into_owned()
+    let path = Path::new(command.get_program());
+    let inside = command
+        .get_current_dir()
+        .map(|root| path.strip_prefix(root));
+    let shown = match inside {
+        Some(Ok(inside)) => inside.as_os_str(),
+        _ => path.file_name().unwrap_or(path.as_os_str()),
+    };
+    shown.to_string_lossy().into_owned()
 }
 
 fn quoted(word: &std::ffi::OsStr) -> String {
@@ -126,6 +135,18 @@ mod tests {
             error.to_string(),
             "doubt: exit status: 3; to repeat it: sh -c 'exit 3'"
         );
+    }
+
+    #[test]
+    fn the_line_to_repeat_begins_in_the_root() {
+        let check = |program: &str, expected: &str| {
+            let mut command = Command::new(program);
+            command.current_dir("/srv/argus").arg("-V").env("A", "b c");
+            assert_eq!(shell_line(&command), expected);
+        };
+        check("/srv/argus/.venv/bin/ruff", "A='b c' .venv/bin/ruff -V");
+        check("/usr/bin/cargo", "A='b c' cargo -V");
+        check("cargo", "A='b c' cargo -V");
     }
 
     #[test]

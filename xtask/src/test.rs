@@ -17,7 +17,7 @@ usage: cargo xtask test
 2. builds the `argus` command
 3. runs the Rust tests (with cargo-nextest if it is there, else with cargo test)
 4. runs the examples in the Rust documentation
-5. builds the Python package into .venv and runs the tests in python/tests
+5. installs the Python package into .venv and runs the tests in python/tests
 
 Nothing is written outside the workspace: the tests' databases go to the target folder.
 Steps 3 to 5 all run even if one fails; the exit code is 0 only if all passed.
@@ -25,10 +25,6 @@ Steps 3 to 5 all run even if one fails; the exit code is 0 only if all passed.
 examples, for a part of it:
   cargo test -p argus-model
   .venv/bin/pytest python/tests -k generator";
-
-/// An extension module has no interpreter to link against, so its crate has no test binary; the
-/// Python tests are its tests.
-const WITHOUT_TEST_BINARY: &str = "argus-python";
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let environment = Environment::prepare(workspace, Purpose::Development)?;
@@ -41,16 +37,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut checks = Checks::default();
     let mut rust_tests = workspace.cargo(rust_test_arguments(workspace));
     rust_tests.args(["--workspace", "--no-fail-fast"]);
-    rust_tests.args(["--exclude", WITHOUT_TEST_BINARY]);
     checks.run("Rust tests", surroundings.apply(&mut rust_tests));
 
     let mut doc_tests = workspace.cargo(&["test", "--doc", "--workspace", "--quiet"]);
-    doc_tests.args(["--exclude", WITHOUT_TEST_BINARY]);
     checks.run("Rust doc tests", surroundings.apply(&mut doc_tests));
 
     checks.call("Python tests", || {
         python::require_package(workspace)?;
-        environment.build_package(Profile::Dev)?;
+        environment.install_package(Profile::Dev)?;
         let mut python_tests = environment.command("python");
         python_tests.args(["-m", "pytest", "-q", "python/tests"]);
         step::run("pytest", surroundings.apply(&mut python_tests))
@@ -81,7 +75,7 @@ impl Surroundings {
         std::fs::create_dir_all(&home)
             .with_context(|| format!("cannot create {}", home.display()))?;
         Ok(Self {
-            argus: workspace.argus(Profile::Dev),
+            argus: workspace.target("debug/argus"),
             home,
         })
     }

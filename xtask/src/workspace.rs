@@ -12,7 +12,7 @@ pub(crate) struct Workspace {
     target: PathBuf,
 }
 
-/// A cargo profile that binaries are built with.
+/// A cargo profile to build with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
     Dev,
@@ -20,16 +20,9 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
-    pub(crate) fn arguments(self) -> &'static [&'static str] {
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Dev => &[],
-            Self::Release => &["--release"],
-        }
-    }
-
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Dev => "debug",
+            Self::Dev => "dev",
             Self::Release => "release",
         }
     }
@@ -71,12 +64,6 @@ impl Workspace {
     /// A path below cargo's target folder.
     pub(crate) fn target(&self, inside: &str) -> PathBuf {
         self.target.join(inside)
-    }
-
-    /// Where cargo puts the `argus` command.
-    pub(crate) fn argus(&self, profile: Profile) -> PathBuf {
-        let name = format!("argus{}", std::env::consts::EXE_SUFFIX);
-        self.target.join(profile.folder()).join(name)
     }
 
     /// A command that starts in the root and sees none of the settings of an Argus in use, so that
