@@ -1,0 +1,67 @@
+//! CPU, memory and threads of one process over time.
+
+use argus_read::live::{LiveProcess, Point};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::widgets::{Sparkline, Widget};
+
+use super::{Theme, format};
+use crate::sanitize::fit;
+
+/// One curve: its name, its newest value, the value of a point, and what fills the height at least.
+struct Curve {
+    name: &'static str,
+    newest: fn(&Point) -> String,
+    height: fn(&Point) -> u64,
+    full: u64,
+}
+
+const CURVES: [Curve; 3] = [
+    Curve {
+        name: "CPU",
+        newest: |point| format!("{:.1} %", point.cpu_percent),
+        height: |point| (point.cpu_percent * 10.0) as u64,
+        // One core is the measure; a program on several raises it.
+        full: 1_000,
+    },
+    Curve {
+        name: "Memory",
+        newest: |point| format::mebibytes(point.memory_mb),
+        height: |point| (point.memory_mb * 1_024.0) as u64,
+        full: 0,
+    },
+    Curve {
+        name: "Threads",
+        newest: |point| point.threads.to_string(),
+        height: |point| point.threads.into(),
+        full: 0,
+    },
+];
+
+pub(super) fn draw(process: &LiveProcess, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(newest) = process.history.latest() else {
+        let text = fit("no samples yet", usize::from(area.width));
+        buffer.set_stringn(area.x, area.y, text, usize::from(area.width), theme.dim);
+        return;
+    };
+    let parts: [Rect; 3] = Layout::vertical([Constraint::Fill(1); 3]).areas(area);
+    for (curve, part) in CURVES.iter().zip(parts) {
+        if part.is_empty() {
+            continue;
+        }
+        let [label, line] =
+            Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(part);
+        let text = format!("{:<8}{}", curve.name, (curve.newest)(newest));
+        let text = fit(&text, usize::from(label.width));
+        buffer.set_string(label.x, label.y, text, theme.name);
+        let points = process.history.points();
+        let hidden = points.len().saturating_sub(usize::from(line.width));
+        let heights: Vec<u64> = points.skip(hidden).map(curve.height).collect();
+        let full = heights.iter().copied().fold(curve.full, u64::max);
+        Sparkline::default()
+            .data(&heights)
+            .max(full)
+            .style(theme.focus)
+            .render(line, buffer);
+    }
+}
