@@ -44,7 +44,8 @@ struct Collector {
 impl Collector {
     fn step(&mut self, most: u32) {
         let spool = place::from_environment().unwrap().spool();
-        for (id, directory) in producers(&spool).unwrap() {
+        // Before the first record there is no folder.
+        for (id, directory) in producers(&spool).unwrap_or_default() {
             for (number, path) in chunks(&directory).unwrap() {
                 if self.readers.contains_key(&number) {
                     continue;
