@@ -15,6 +15,7 @@ import json
 import logging
 import multiprocessing
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -53,6 +54,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="measure_stdlib-") as scratch,
         ThreadPoolExecutor(2 + options.jobs, thread_name_prefix="worker") as threads,
     ):
+        # After the fork, because a child must end at once when it is told to.
+        signal.signal(signal.SIGTERM, stop)
         compiled = threads.submit(bytecode.compile_sources, paths, pathlib.Path(scratch))
         modules, refused = measure_in(children, paths)
         examples = Counter()
@@ -72,6 +75,12 @@ def main() -> int:
         numbers = {"measured": len(paths), "refused": len(refused), "seconds": round(seconds, 1)}
         options.summary.write_text(json.dumps(numbers) + "\n")
     return 0
+
+
+def stop(number: int, _frame: object) -> None:
+    """Ends the program in order: without it the children would wait for work for ever."""
+    log.warning("stopped by signal %d", number)
+    sys.exit(128 + number)
 
 
 def measure_in(
