@@ -1,5 +1,7 @@
 //! `argus analyze`: what each function cost, from the per-minute rollups.
 
+use std::num::NonZeroUsize;
+
 use anyhow::Result;
 use argus_model::paths::DataDir;
 use argus_store::query::FunctionStatistics;
@@ -27,8 +29,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     time: TimeArgs,
     /// At most N functions, those with the largest total first
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
-    limit: usize,
+    #[arg(long, short = 'n', value_name = "N", default_value = "50")]
+    limit: NonZeroUsize,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         functions.retain(|function| function.process.contains(name));
     }
     let found = functions.len();
-    functions.truncate(args.limit);
+    functions.truncate(args.limit.get());
     match args.format.format() {
         Format::Json => output::array(functions.iter().map(Function::from))?,
         Format::Human => {

@@ -1,5 +1,6 @@
 //! The command line: the tree of commands, and the options that several of them share.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use argus_store::query::{Page, ProcessFilter, TimeRange};
@@ -7,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::Refusal;
 use crate::moment::{self, When};
-use crate::output::Format;
-use crate::{analyze, completions, logs, metrics, query, status, traces, watch};
+use crate::output::{self, Format};
+use crate::{analyze, completions, gaze, logs, metrics, query, run, status, traces, watch};
 
 /// A flight recorder for programs: what they are doing now, and everything they did
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub(crate) struct Cli {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(run::Args),
+    Gaze(gaze::Args),
     Watch(watch::Args),
     Status(status::Args),
     Traces(traces::Args),
@@ -86,29 +89,25 @@ impl TimeArgs {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct LimitArgs {
     /// The newest N, the newest of them last
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
-    limit: u32,
+    #[arg(long, short = 'n', value_name = "N", default_value = "50")]
+    limit: NonZeroUsize,
 }
 
 impl LimitArgs {
     /// One row more than asked for, so that a cut can be told.
     pub(crate) fn page(self) -> Page {
-        Page::newest(self.rows() + 1)
+        Page::newest(self.limit.get().saturating_add(1))
     }
 
     /// Brings rows that were read with [`page`](Self::page) into reading order: oldest first.
     pub(crate) fn in_reading_order<T>(self, mut newest_first: Vec<T>) -> Listing<T> {
-        let cut = newest_first.len() > self.rows();
-        newest_first.truncate(self.rows());
+        let cut = newest_first.len() > self.limit.get();
+        newest_first.truncate(self.limit.get());
         newest_first.reverse();
         Listing {
             rows: newest_first,
             cut,
         }
-    }
-
-    fn rows(self) -> usize {
-        usize::try_from(self.limit).unwrap_or(usize::MAX - 1)
     }
 }
 
@@ -125,10 +124,10 @@ impl<T> Listing<T> {
     /// Tells a person, on standard error, that this is nothing or not everything.
     pub(crate) fn explain(&self, what: &str) {
         if self.rows.is_empty() {
-            crate::output::note(&format!("no {what} match"));
+            output::note(&format!("no {what} match"));
         } else if self.cut {
             let shown = self.rows.len();
-            crate::output::note(&format!("the newest {shown} {what}; --limit N shows more"));
+            output::note(&format!("the newest {shown} {what}; --limit N shows more"));
         }
     }
 }

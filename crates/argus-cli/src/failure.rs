@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use argus_spool::place::PlaceError;
+use argus_spool::starter::StartError;
 use argus_store::{OpenError, ReadError};
 
 use crate::exit::Exit;
@@ -98,6 +100,40 @@ impl Advice for ReadError {
     }
 }
 
+impl Advice for PlaceError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unnamed => Exit::Usage,
+            Self::NotOurs(_) | Self::Io { .. } => Exit::Store,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unnamed => "argus status --db FILE".into(),
+            Self::NotOurs(_) => "argus status --db FILE   (name a database of your own)".into(),
+            Self::Io { path, .. } => format!("ls -ld {}", path.display()),
+        })
+    }
+}
+
+impl Advice for StartError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Place(error) => error.exit(),
+            Self::Control { .. } | Self::Silent => Exit::Store,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Place(error) => error.hint(),
+            Self::Control { path, .. } => Some(format!("ls -l {}", path.display())),
+            Self::Silent => Some("argus collector   (says why it does not start)".into()),
+        }
+    }
+}
+
 /// Prints `argus: <chain>` and `hint: …` to standard error; the code to leave with.
 ///
 /// A reader of our output that went away (`argus logs | head`) is no failure and prints nothing.
@@ -129,6 +165,8 @@ fn advice<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Advice> {
     of::<Refusal>(error)
         .or_else(|| of::<OpenError>(error))
         .or_else(|| of::<ReadError>(error))
+        .or_else(|| of::<StartError>(error))
+        .or_else(|| of::<PlaceError>(error))
 }
 
 fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {

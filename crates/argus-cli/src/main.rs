@@ -8,6 +8,8 @@
 
 mod args;
 
+mod gaze;
+mod run;
 mod watch;
 
 mod analyze;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
     let data = || open::data_dir(cli.db.as_deref());
     match &cli.command {
+        Command::Run(args) => run::run(args, &data()?),
+        Command::Gaze(args) => gaze::run(args, &data()?),
         Command::Watch(args) => watch::run(args, &data()?),
         Command::Status(args) => status::run(args, &data()?),
         Command::Traces(args) => traces::run(args, &data()?),

@@ -103,12 +103,31 @@ pub(crate) fn duration(nanos: u64) -> String {
             return format!("{} {unit}", three_digits(nanos / divisor));
         }
     }
-    let seconds = (nanos / 1e9).round();
-    let (hours, rest) = ((seconds / 3600.0).floor(), seconds % 3600.0);
-    let (minutes, seconds) = ((rest / 60.0).floor(), rest % 60.0);
-    match hours {
-        0.0 => format!("{minutes} m {seconds:02} s"),
-        _ => format!("{hours} h {minutes:02} m"),
+    long_duration((nanos / 1e9).round())
+}
+
+/// From a minute on: the two largest units.
+fn long_duration(seconds: f64) -> String {
+    let parts = |unit: f64, part: f64| {
+        let whole = (seconds / part).round();
+        (
+            (whole * part / unit).floor(),
+            (whole * part % unit / part).floor(),
+        )
+    };
+    match seconds {
+        ..3600.0 => {
+            let (minutes, seconds) = parts(60.0, 1.0);
+            format!("{minutes} m {seconds:02} s")
+        }
+        3600.0..172_800.0 => {
+            let (hours, minutes) = parts(3600.0, 60.0);
+            format!("{hours} h {minutes:02} m")
+        }
+        _ => {
+            let (days, hours) = parts(86_400.0, 3600.0);
+            format!("{days} d {hours:02} h")
+        }
     }
 }
 
@@ -199,7 +218,10 @@ mod tests {
             (999_999_999, "1.00 s"),
             (2_345_000_000, "2.35 s"),
             (83_000_000_000, "1 m 23 s"),
+            (59_999_999_999, "1 m 00 s"),
+            (3_599_700_000_000, "1 h 00 m"),
             (7_500_000_000_000, "2 h 05 m"),
+            (25_806_400_000_000_000, "298 d 16 h"),
         ] {
             assert_eq!(duration(nanos), text, "{nanos}");
         }

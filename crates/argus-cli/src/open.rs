@@ -2,31 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use argus_model::paths::DataDir;
+use argus_spool::place;
 use argus_store::{OpenError, Store};
-
-use crate::exit::Exit;
-use crate::failure::Refusal;
 
 /// The database that `--db` names, else the one that the environment names.
 ///
-/// The path is made absolute: it is handed to processes that may work elsewhere.
+/// Its path is absolute: it is handed to processes that may work elsewhere.
 pub(crate) fn data_dir(db: Option<&Path>) -> Result<DataDir> {
-    let data = match db {
-        Some(db) => DataDir::of(db),
-        None => DataDir::from_environment(|name| std::env::var_os(name)).ok_or_else(|| {
-            Refusal::new(
-                Exit::Usage,
-                "no database: HOME, ARGUS_HOME and ARGUS_DB are not set",
-            )
-            .hint("argus status --db FILE")
-        })?,
-    };
-    let path = data.database();
-    let absolute = std::path::absolute(path)
-        .with_context(|| format!("cannot make {} absolute", path.display()))?;
-    Ok(DataDir::of(absolute))
+    match db {
+        Some(db) => Ok(place::absolute(DataDir::of(db))),
+        None => Ok(place::from_environment()?),
+    }
 }
 
 /// Opens the store for reading.

@@ -1,6 +1,7 @@
 //! `argus query`: read-only SQL against the store.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
@@ -29,15 +30,15 @@ pub(crate) struct Args {
     /// One SELECT statement
     sql: String,
     /// At most N rows
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 1000)]
-    limit: usize,
+    #[arg(long, short = 'n', value_name = "N", default_value = "1000")]
+    limit: NonZeroUsize,
     #[command(flatten)]
     format: FormatArgs,
 }
 
 /// Prints the answer.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
-    let answer = open_store(data)?.query(&args.sql, args.limit)?;
+    let answer = open_store(data)?.query(&args.sql, args.limit.get())?;
     match args.format.format() {
         Format::Json => output::array(objects(&answer))?,
         Format::Human => table(&answer).print(Screen::of_stdout())?,

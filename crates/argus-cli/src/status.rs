@@ -150,11 +150,8 @@ fn summary(
     collector: Option<CollectorState>,
     now: Timestamp,
 ) -> Table {
-    let mut table = Table::new([("DATABASE", Align::Left), ("", Align::Left)]);
-    table.row([
-        Cell::from("path"),
-        data.database().display().to_string().into(),
-    ]);
+    let path = data.database().display().to_string();
+    let mut table = Table::new([("DATABASE", Align::Left), (&path, Align::Left)]);
     table.row([
         Cell::from("collector"),
         collector_line(data, collector, now),

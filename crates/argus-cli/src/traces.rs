@@ -1,5 +1,7 @@
 //! `argus traces`: spans that ended.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use argus_model::paths::DataDir;
 use argus_store::batch::Status;
@@ -7,7 +9,6 @@ use argus_store::query::{SpanFilter, StoredSpan};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::Duration;
 
 use crate::args::{FormatArgs, LimitArgs, TimeArgs, WhoArgs};
 use crate::exit::Exit;

@@ -21,9 +21,33 @@ fn argus(arguments: &[&str]) -> Answer {
 fn help_names_every_command_and_the_exit_codes() {
     let answer = argus(&["--help"]);
     assert_eq!((answer.code, answer.stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(answer.stdout, @r#"
-    A flight recorder
-    "#);
+    insta::assert_snapshot!(answer.stdout, @r"
+    A flight recorder for programs: what they are doing now, and everything they did
+
+    Usage: argus [OPTIONS] <COMMAND>
+
+    Commands:
+      watch        Watch programs live: open calls, CPU, memory, what just ended
+      status       Show what is recorded, what was lost, and how the collector is
+      traces       List calls that ended, the newest last
+      logs         List recorded log lines, the newest last
+      metrics      List readings of CPU, memory and threads, and of named metrics
+      analyze      Show per function how often, how long and how badly it ran
+      query        Ask the store a question in SQL; it can only be read
+      completions  Print a completion script for a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --db <FILE>  Use this database instead of ~/.argus/argus_runtime.db
+      -h, --help       Print help
+      -V, --version    Print version
+
+    Exit codes: 0 fine; 1 not found, or the check failed; 2 usage, or it cannot be observed here;
+    3 the store cannot be used (newer, another user's, damaged). `run` returns its program's code.
+
+    Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); NO_COLOR=1 turns
+    colours off; ARGUS_COLLECTOR=off starts no collector.
+    ");
 }
 
 #[test]

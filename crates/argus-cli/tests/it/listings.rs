@@ -35,12 +35,12 @@ fn a_call_as_json_has_everything_that_was_recorded() {
 #[test]
 fn calls_are_listed_oldest_first_with_values_and_errors() {
     let answer = Recording::sample().argus(&["traces"]);
-    insta::assert_snapshot!(answer.stdout, @r#"
+    insta::assert_snapshot!(answer.stdout, @r"
     ENDED                    APP      PID  STATUS  DURATION  CALL
     2026-01-27 14:23:44.223  prices  4711  OK       1.50 ms  prices.load(rows=10, book='oil') → 42
-    2026-01-27 14:23:44.323  prices  4711  OK       3 ms  prices.all()
+    2026-01-27 14:23:44.323  prices  4711  OK          3 ms  prices.all()
     2026-01-27 14:23:44.423  prices  4711  ERR      4.50 ms  prices.load() ✗ ValueError: boom
-    "#);
+    ");
 }
 
 #[test]
@@ -98,11 +98,11 @@ fn log_lines_are_listed_in_the_order_they_came() {
             "level": null, "line": "out of oil",
         })
     );
-    insta::assert_snapshot!(recording.argus(&["logs"]).stdout, @r#"
+    insta::assert_snapshot!(recording.argus(&["logs"]).stdout, @r"
     TIME                     APP      PID  SOURCE  LINE
     2026-01-27 14:23:44.623  prices  4711  stdout  started
     2026-01-27 14:23:44.623  prices  4711  stdout  out of oil
-    "#);
+    ");
 }
 
 #[test]
@@ -123,13 +123,13 @@ fn metrics_are_samples_and_named_readings() {
             }],
         })
     );
-    insta::assert_snapshot!(recording.argus(&["metrics"]).stdout, @r#"
+    insta::assert_snapshot!(recording.argus(&["metrics"]).stdout, @r"
     TIME                     CPU %  MEMORY MB  THREADS   PID  APP
     2026-01-27 14:23:44.523   12.5       64.0        3  4711  prices
 
     TIME                     APP      PID  VALUE  UNIT  METRIC
     2026-01-27 14:23:44.723  prices  4711      7  1     queue_depth {queue=orders}
-    "#);
+    ");
     assert_eq!(
         recording.json(&["metrics", "--name", "queue"])["samples"],
         json!([])

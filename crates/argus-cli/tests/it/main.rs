@@ -1,5 +1,7 @@
 //! The real binary against a real database: what a person types, sees, and gets as exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod pty;
 mod recording;
 

@@ -85,6 +85,7 @@ fn arguments_that_make_no_sense_are_usage() {
     usage(&["frobnicate"]);
     usage(&["traces", "--status", "maybe"]);
     usage(&["traces", "--limit", "-1"]);
+    usage(&["query", "SELECT 1", "--limit", "0"]);
     usage(&["traces", "--since", "yesterday"]);
     usage(&["logs", "--pid", "x"]);
     usage(&["query"]);
@@ -111,7 +112,7 @@ fn without_home_the_database_must_be_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
-    argus: no database: HOME, ARGUS_HOME and ARGUS_DB are not set
+    argus: neither ARGUS_DB, ARGUS_HOME nor HOME is set
     hint: argus status --db FILE
     ");
 }

@@ -1,5 +1,7 @@
 //! `argus status`: the counts, every producer's account, the collector.
 
+use argus_model::paths::DataDir;
+use argus_spool::control::ControlPage;
 use serde_json::json;
 
 use crate::recording::Recording;
@@ -40,12 +42,58 @@ fn a_store_without_a_collector_says_null() {
 }
 
 #[test]
+fn a_collector_lives_while_its_heart_beats() {
+    let recording = Recording::sample();
+    let data = DataDir::of(recording.database());
+    argus_spool::place::prepare(&data).unwrap();
+    let control = ControlPage::open(&data.control()).unwrap();
+    control.beat(std::process::id());
+    assert_eq!(
+        recording.json(&["status"])["collector"]["alive"],
+        json!(true)
+    );
+    control.leave();
+    assert_eq!(
+        recording.json(&["status"])["collector"]["alive"],
+        json!(false)
+    );
+}
+
+#[test]
+fn status_makes_nothing_beside_the_database() {
+    let recording = Recording::sample();
+    recording.json(&["status"]);
+    assert!(!DataDir::of(recording.database()).folder().exists());
+}
+
+#[test]
 fn status_shows_losses_to_people() {
-    let answer = Recording::sample().argus(&["status"]);
+    let recording = Recording::sample();
+    let answer = recording.argus(&["status"]);
     assert_eq!(answer.code, 0);
-    let ledger = answer.stdout.split("\n\n").nth(1).unwrap();
-    insta::assert_snapshot!(ledger, @r#"
-    PID  SEEN                     ENDED    EMITTED  STORED  LOST  LOST ERRORS  DAMAGED  UNKNOWN  APP
+    let (summary, ledger) = answer.stdout.split_once("\n\n").unwrap();
+    let database = recording.database().display().to_string();
+    let (collector, counts): (Vec<&str>, Vec<&str>) = summary
+        .lines()
+        .partition(|line| line.starts_with("collector "));
+    assert!(
+        collector[0].contains("  not running; last wrote "),
+        "{collector:?}"
+    );
+    insta::assert_snapshot!(counts.join("\n").replace(&database, "FILE"), @r"
+    DATABASE        FILE
+    spans           3
+    errors          1
+    open spans      1
+    seen open       1
+    samples         1
+    log lines       2
+    process events  1
+    metrics         1
+    sessions        0
+    ");
+    insta::assert_snapshot!(ledger, @r"
+     PID  SEEN                     ENDED    EMITTED  STORED  LOST  LOST ERRORS  DAMAGED  UNKNOWN  APP
     4711  2026-01-27 14:23:43.123  running       12       9     2            1        0        0  prices
-    "#);
+    ");
 }

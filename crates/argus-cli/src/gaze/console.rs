@@ -1,0 +1,360 @@
+//! What gaze says: the lines of spec/1, word for word.
+//!
+//! Standard output has a thread of its own. A terminal that is stopped (Ctrl-S) or slow must not
+//! keep anybody from measuring and recording, so lines that it cannot take are left out and counted;
+//! they are recorded all the same. Warnings go to standard error. Text that came from outside loses
+//! its control characters first.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Result;
+use argus_observe::platform;
+use argus_observe::sample::Reading;
+use argus_observe::wake::Bell;
+use argus_tui::sanitize;
+
+use super::AppName;
+use super::observers::Interval;
+
+/// Lines that may wait for a slow terminal.
+const WAITING_LINES: usize = 10_000;
+
+/// How much gaze says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    Standard,
+    Verbose,
+}
+
+/// How the watching ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The process has ended, with this code if it is known.
+    Terminated(Option<i32>),
+    /// Somebody has stopped gaze.
+    Stopped,
+}
+
+/// What is said first.
+pub(super) struct Header<'a> {
+    pub(super) app_name: &'a str,
+    pub(super) process_name: &'a str,
+    pub(super) pid: u32,
+    pub(super) logfiles: &'a [PathBuf],
+    pub(super) interval: Interval,
+}
+
+/// What is said last.
+pub(super) struct Summary<'a> {
+    pub(super) ending: Ending,
+    pub(super) time: Duration,
+    pub(super) samples: u64,
+    pub(super) lines: u64,
+    /// Where everything is stored, if it is.
+    pub(super) database: Option<&'a Path>,
+}
+
+/// Standard output, one line at a time, without waiting for it.
+pub(super) struct Console {
+    detail: Detail,
+    lines: SyncSender<String>,
+    left_out: AtomicU64,
+    closed: Arc<Bell>,
+    printer: JoinHandle<()>,
+}
+
+impl Console {
+    pub(super) fn open(detail: Detail) -> Result<Self> {
+        let (lines, waiting) = sync_channel(WAITING_LINES);
+        let closed = Arc::new(Bell::new()?);
+        let printer = std::thread::spawn({
+            let closed = Arc::clone(&closed);
+            move || print(&waiting, &closed)
+        });
+        Ok(Self {
+            detail,
+            lines,
+            left_out: AtomicU64::new(0),
+            closed,
+            printer,
+        })
+    }
+
+    /// Readable once nobody reads our output any more.
+    pub(super) fn closed(&self) -> BorrowedFd<'_> {
+        self.closed.as_fd()
+    }
+
+    /// In verbose mode: on what we stand.
+    pub(super) fn preamble(&self, database: &Path, app_name: &AppName) {
+        self.verbose(|| "Verbose mode enabled".into());
+        self.verbose(|| format!("Argus version: {}", env!("CARGO_PKG_VERSION")));
+        self.verbose(|| format!("Kernel: {}", platform::kernel_release()));
+        self.verbose(|| format!("Database path: {}", database.display()));
+        let AppName { text, origin } = app_name;
+        self.verbose(|| format!("Detected application name: {} ({origin})", sanitize(text)));
+    }
+
+    pub(super) fn header(&self, header: &Header<'_>) {
+        let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+        for line in header_lines(header, &now.to_string()) {
+            self.say(line);
+        }
+    }
+
+    /// In verbose mode: who works for us.
+    pub(super) fn threads_started(&self, with_log: bool) {
+        self.verbose(|| "Starting metrics collection thread...".into());
+        if with_log {
+            self.verbose(|| "Starting log tailing thread...".into());
+            self.verbose(|| "Both threads started successfully".into());
+        } else {
+            self.verbose(|| "Metrics thread started successfully".into());
+        }
+    }
+
+    /// In verbose mode: a measurement is about to be recorded.
+    pub(super) fn collecting(&self) {
+        self.verbose(|| "[Metrics Thread] Collecting data...".into());
+    }
+
+    pub(super) fn sample(&self, reading: &Reading, number: u64) {
+        self.verbose(|| {
+            format!(
+                "[Metrics Thread] CPU: {:.1}%, Memory: {:.1}MB, Threads: {}",
+                reading.cpu_percent,
+                megabytes(reading.rss_bytes),
+                reading.threads
+            )
+        });
+        self.verbose(|| format!("[Metrics Thread] Recorded (#{number})"));
+        self.say(sample_line(reading));
+    }
+
+    pub(super) fn line(&self, text: &str, number: u64) {
+        self.verbose(|| format!("[Log Thread] New line detected: {}", sanitize(text)));
+        self.verbose(|| format!("[Log Thread] Recorded (#{number})"));
+        self.say(log_line(text));
+    }
+
+    /// Says the last words and waits until they are out.
+    pub(super) fn conclude(self, summary: &Summary<'_>) {
+        let left_out = self.left_out.load(Ordering::Relaxed);
+        if left_out > 0 {
+            self.say(tagged(&format!(
+                "{left_out} lines were not shown, but recorded"
+            )));
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        // Here waiting is right: nothing is left to be kept from its work.
+        for line in summary_lines(summary, home.as_deref()) {
+            let _ = self.lines.send(line);
+        }
+        drop(self.lines);
+        let _ = self.printer.join();
+    }
+
+    fn verbose(&self, line: impl FnOnce() -> String) {
+        if self.detail == Detail::Verbose {
+            self.say(tagged(&line()));
+        }
+    }
+
+    fn say(&self, line: String) {
+        if self.lines.try_send(line).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A warning, on standard error.
+pub(crate) fn warn(message: &str) {
+    let _ = writeln!(io::stderr(), "[Gaze] Warning: {}", sanitize(message));
+}
+
+fn print(lines: &Receiver<String>, closed: &Bell) {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        if writeln!(out, "{line}").is_err() {
+            closed.ring();
+            return;
+        }
+    }
+}
+
+fn tagged(text: &str) -> String {
+    format!("[Gaze] {text}")
+}
+
+fn header_lines(header: &Header<'_>, timestamp: &str) -> Vec<String> {
+    let mut lines = vec![
+        format!("Starting monitoring: {}", sanitize(header.app_name)),
+        format!(
+            "Process: {} (PID: {})",
+            sanitize(header.process_name),
+            header.pid
+        ),
+    ];
+    for path in header.logfiles {
+        lines.push(format!("Log file: {}", sanitize(&path.to_string_lossy())));
+    }
+    lines.push(format!("Collection interval: {}", header.interval));
+    lines.push(format!("Timestamp: {timestamp}"));
+    let mut lines: Vec<_> = lines.iter().map(|line| tagged(line)).collect();
+    lines.push(String::new());
+    lines
+}
+
+fn sample_line(reading: &Reading) -> String {
+    tagged(&format!(
+        "Metrics: CPU={:.1}% | Memory={:.1}MB | Threads={}",
+        reading.cpu_percent,
+        megabytes(reading.rss_bytes),
+        reading.threads
+    ))
+}
+
+fn log_line(text: &str) -> String {
+    tagged(&format!("Log: {}", sanitize(text)))
+}
+
+fn summary_lines(summary: &Summary<'_>, home: Option<&Path>) -> Vec<String> {
+    let ending = match summary.ending {
+        Ending::Terminated(Some(code)) => format!("Process terminated (exit code: {code})"),
+        Ending::Terminated(None) => "Process terminated (exit code: unknown)".into(),
+        Ending::Stopped => "Monitoring stopped".into(),
+    };
+    let mut lines = vec![
+        String::new(),
+        tagged(&ending),
+        tagged(&format!(
+            "Total monitoring time: {:.1} seconds",
+            summary.time.as_secs_f64()
+        )),
+        tagged(&format!("Metrics collected: {}", summary.samples)),
+        tagged(&format!("Log entries captured: {}", summary.lines)),
+    ];
+    if let Some(database) = summary.database {
+        lines.push(tagged(&format!(
+            "Data saved to: {}",
+            from_home(database, home)
+        )));
+    }
+    lines
+}
+
+/// The path with `~` for the home folder.
+fn from_home(path: &Path, home: Option<&Path>) -> String {
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
+}
+
+/// Mebibytes, which is what psutil's users call megabytes.
+#[expect(clippy::cast_precision_loss, reason = "exact up to eight pebibytes")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use argus_model::Monotonic;
+
+    use super::*;
+
+    const READING: Reading = Reading {
+        at: Monotonic::from_nanos(0),
+        cpu_percent: 45.23,
+        rss_bytes: 269_274_317,
+        threads: 4,
+    };
+
+    #[test]
+    fn the_lines_are_those_of_the_specification() {
+        let logfiles = [PathBuf::from("/home/user/projects/terrain/terrain_sim.log")];
+        let header = Header {
+            app_name: "TerrainSimulation",
+            process_name: "terrain_sim",
+            pid: 12345,
+            logfiles: &logfiles,
+            interval: "5".parse().unwrap(),
+        };
+        let mut lines = header_lines(&header, "2026-01-27 14:23:40");
+        lines.push(sample_line(&READING));
+        lines.push(log_line("[INFO] Terrain generation started"));
+        let summary = Summary {
+            ending: Ending::Terminated(Some(0)),
+            time: Duration::from_millis(45_620),
+            samples: 10,
+            lines: 15,
+            database: Some(Path::new("/home/user/.argus/argus_runtime.db")),
+        };
+        lines.extend(summary_lines(&summary, Some(Path::new("/home/user"))));
+        let expected = "\
+[Gaze] Starting monitoring: TerrainSimulation
+[Gaze] Process: terrain_sim (PID: 12345)
+[Gaze] Log file: /home/user/projects/terrain/terrain_sim.log
+[Gaze] Collection interval: 5 seconds
+[Gaze] Timestamp: 2026-01-27 14:23:40
+
+[Gaze] Metrics: CPU=45.2% | Memory=256.8MB | Threads=4
+[Gaze] Log: [INFO] Terrain generation started
+
+[Gaze] Process terminated (exit code: 0)
+[Gaze] Total monitoring time: 45.6 seconds
+[Gaze] Metrics collected: 10
+[Gaze] Log entries captured: 15
+[Gaze] Data saved to: ~/.argus/argus_runtime.db";
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn other_endings_say_so() {
+        let check = |ending: Ending, expected: &str| {
+            let summary = Summary {
+                ending,
+                time: Duration::ZERO,
+                samples: 0,
+                lines: 0,
+                database: None,
+            };
+            let lines = summary_lines(&summary, None);
+            assert_eq!(lines[1], expected);
+            assert_eq!(lines.len(), 5, "nothing is claimed to be saved");
+        };
+        check(
+            Ending::Terminated(Some(-9)),
+            "[Gaze] Process terminated (exit code: -9)",
+        );
+        check(
+            Ending::Terminated(None),
+            "[Gaze] Process terminated (exit code: unknown)",
+        );
+        check(Ending::Stopped, "[Gaze] Monitoring stopped");
+    }
+
+    #[test]
+    fn a_log_line_cannot_move_the_cursor() {
+        assert_eq!(log_line("a\u{1b}[2Jb\u{202e}c"), "[Gaze] Log: a[2Jbc");
+    }
+
+    #[test]
+    fn only_paths_at_home_are_shortened() {
+        let home = Some(Path::new("/home/user"));
+        let check = |path: &str, expected: &str| {
+            assert_eq!(from_home(Path::new(path), home), expected);
+        };
+        check("/home/user/.argus/a.db", "~/.argus/a.db");
+        check("/home/username/a.db", "/home/username/a.db");
+        check("/data/a.db", "/data/a.db");
+        assert_eq!(from_home(Path::new("/data/a.db"), None), "/data/a.db");
+    }
+}

@@ -1,0 +1,232 @@
+//! What the commands that observe write down: records about one process, into the spool.
+//!
+//! A record is safe when its method returns, whoever dies then. The collector moves it to the
+//! store; [`Recorder::settle`] waits for that.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use argus_model::paths::DataDir;
+use argus_model::record::{LogSource, SubjectInfo};
+use argus_model::{Kind, Record, SpanNumber};
+use argus_observe::line::Line;
+use argus_observe::platform;
+use argus_observe::process::Target;
+use argus_observe::sample::Reading;
+use argus_spool::control::ControlPage;
+use argus_spool::place::{self, PlaceError};
+use argus_spool::{Appended, Configuration, Definition, Flushed, Weight, starter};
+
+use crate::exit::Exit;
+use crate::failure::Refusal;
+use crate::open::store_if_any;
+
+/// How long a command waits at its end until its records are in the store.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Records about one process.
+pub(crate) struct Recorder {
+    subject: &'static Definition,
+    records: AtomicU64,
+    samples: AtomicU64,
+    lines: AtomicU64,
+    lost: AtomicU64,
+    collector: Collector,
+}
+
+/// Whether somebody will move the records to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Collector {
+    Expected,
+    /// `ARGUS_COLLECTOR=off`, and none runs: record only.
+    Off,
+}
+
+/// A data folder in which recording can begin.
+///
+/// Made before anything is started or announced, so that a store which cannot be used is refused
+/// first, unchanged.
+pub(crate) fn prepare(data: &DataDir) -> Result<()> {
+    store_if_any(data)?;
+    place::prepare(data).map_err(|error| {
+        let exit = match error {
+            PlaceError::Unnamed => Exit::Usage,
+            PlaceError::NotOurs(_) | PlaceError::Io { .. } => Exit::Store,
+        };
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        Refusal::new(exit, format!("{error}{}", cause.unwrap_or_default()))
+            .hint("argus gaze --db FILE   (names a database of your own)")
+    })?;
+    argus_spool::configure(Configuration {
+        command: std::env::current_exe().ok(),
+        place: Some(data.clone()),
+        ..Configuration::default()
+    });
+    Ok(())
+}
+
+/// Starts a collector if none runs and none is forbidden.
+fn call_collector(data: &DataDir) -> Collector {
+    if std::env::var_os("ARGUS_COLLECTOR").as_deref() == Some(OsStr::new("off")) {
+        let control = ControlPage::open(&data.control()).ok();
+        return match control.and_then(ControlPage::living_collector) {
+            Some(_) => Collector::Expected,
+            None => Collector::Off,
+        };
+    }
+    if let Ok(command) = std::env::current_exe() {
+        // Whether it answers is seen at the end; until then nothing depends on it.
+        let _ = starter::ensure(data, &command, Duration::ZERO);
+    }
+    Collector::Expected
+}
+
+impl Recorder {
+    /// Begins to record about `target`.
+    ///
+    /// # Errors
+    /// When the database cannot be used; nothing is changed then.
+    pub(crate) fn open(data: &DataDir, target: &Target, app_name: &str) -> Result<Self> {
+        prepare(data)?;
+        Ok(Self::begin(data, target, app_name))
+    }
+
+    /// Begins to record about `target` in a data folder that is [`prepare`]d.
+    pub(crate) fn begin(data: &DataDir, target: &Target, app_name: &str) -> Self {
+        let subject = argus_spool::describe(&SubjectInfo {
+            pid: target.pid,
+            start_ticks: target.start_ticks,
+            app_name,
+            process_name: &target.process_name,
+            command_line: &target.command_line,
+            hostname: &platform::hostname(),
+        });
+        Self {
+            subject,
+            records: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            lines: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            collector: call_collector(data),
+        }
+    }
+
+    /// Measurements recorded.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    /// Log lines recorded.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines.load(Ordering::Relaxed)
+    }
+
+    /// Records a measurement; the record's number in this run.
+    pub(crate) fn sample(&self, reading: &Reading) -> u64 {
+        self.samples.fetch_add(1, Ordering::Relaxed);
+        self.record(&Record::Sample {
+            subject: self.subject.number().0,
+            at: reading.at,
+            cpu_percent: reading.cpu_percent,
+            rss_bytes: reading.rss_bytes,
+            threads: reading.threads,
+        })
+    }
+
+    /// Records a log line that has just been captured; the record's number in this run.
+    pub(crate) fn line(&self, source: LogSource, path: &str, line: &Line<'_>) -> u64 {
+        self.lines.fetch_add(1, Ordering::Relaxed);
+        self.record(&Record::Log {
+            subject: self.subject.number().0,
+            at: platform::monotonic_now(),
+            source,
+            path,
+            line: &line.text,
+            altered: line.altered,
+            span: SpanNumber::NONE,
+            level: "",
+        })
+    }
+
+    /// Records what has just happened to the process; the record's number in this run.
+    pub(crate) fn event(&self, event_type: &str, exit_code: Option<i32>) -> u64 {
+        self.record(&Record::ProcessEvent {
+            subject: self.subject.number().0,
+            at: platform::monotonic_now(),
+            event_type,
+            exit_code,
+        })
+    }
+
+    /// Waits until everything recorded so far is in the store, for some seconds at most.
+    pub(crate) fn settle(&self) -> Settled {
+        let flushed = match self.collector {
+            Collector::Expected => argus_spool::flush(PATIENCE),
+            Collector::Off => Flushed::TimedOut,
+        };
+        Settled {
+            flushed,
+            collector: self.collector,
+            lost: self.lost.load(Ordering::Relaxed),
+        }
+    }
+
+    fn record(&self, record: &Record<'_>) -> u64 {
+        let kind: Kind = record.kind();
+        let appended = argus_spool::append(kind, Weight::Normal, &[self.subject], |out, _| {
+            record.encode(out)
+        });
+        if appended == Appended::Lost {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        self.records.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// What has become of the records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settled {
+    flushed: Flushed,
+    collector: Collector,
+    lost: u64,
+}
+
+impl Settled {
+    /// Whether everything is in the store.
+    pub(crate) fn is_stored(self) -> bool {
+        self.flushed == Flushed::Committed && self.lost == 0
+    }
+
+    /// What the user must know, if not everything is stored.
+    pub(crate) fn complaint(self, data: &DataDir) -> Option<String> {
+        let spool = data.spool();
+        let spool = spool.as_path().display();
+        if self.lost > 0 {
+            return Some(format!(
+                "{} records found no room in {spool} and are lost",
+                self.lost
+            ));
+        }
+        match (self.flushed, self.collector) {
+            (Flushed::Committed, _) => None,
+            (Flushed::Disabled, _) => Some("nothing was recorded: ARGUS_DISABLE is set".into()),
+            (Flushed::TimedOut, Collector::Off) => Some(format!(
+                "not in the store yet, since ARGUS_COLLECTOR is off: the records wait in {spool}"
+            )),
+            (Flushed::TimedOut, Collector::Expected) => Some(format!(
+                "not in the store after {} seconds: the records are safe in {spool} \
+                 and will be stored when a collector runs",
+                PATIENCE.as_secs()
+            )),
+        }
+    }
+}
+
+/// The file name of a program, for want of a better name for the application.
+pub(crate) fn base_name(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,159 @@
+//! `argus run`: start a program under observation.
+//!
+//! The program behaves as if it had been started without us: its streams and signals pass through,
+//! and its exit code is ours. Meanwhile its lines are kept as log entries, it is measured, and what
+//! it records itself goes to the same database, which it is told by its environment. Nothing is
+//! printed but what concerns the recording itself, on standard error, before or after.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use argus_model::paths::DataDir;
+use argus_model::record::LogSource;
+use argus_observe::child::{Child, Ended, FORWARDED, Launch, SpawnError, Streams};
+use argus_observe::platform::{self, Signals};
+use argus_observe::sample::Sampler;
+use argus_observe::tail::{Follower, StartAt};
+use argus_observe::wake::Bell;
+use argus_tui::sanitize;
+
+use crate::exit::Exit;
+use crate::failure::Refusal;
+use crate::gaze::observers::{self, Interval};
+use crate::gaze::recorder::{self, Recorder};
+use crate::gaze::{AppName, absolute};
+
+/// What a shell returns for a command that it cannot find.
+const COMMAND_NOT_FOUND: u8 = 127;
+/// What a shell returns for a command that it cannot execute.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// Start a program and record it: exit code, output, CPU, memory, what it records itself
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  argus run -- python3 app.py
+  argus run --app-name Terrain --logfile terrain.log -- ./terrain_sim --seed 42
+
+Returns the program's exit code, 128 + N when signal N ended it; 127 when there is no such command,
+126 when it cannot be executed.")]
+pub(crate) struct Args {
+    /// Name of the application; the program's file name otherwise
+    #[arg(long, value_name = "NAME")]
+    app_name: Option<String>,
+    /// Follow this log file as well; may be repeated
+    #[arg(long = "logfile", value_name = "FILE")]
+    logfiles: Vec<PathBuf>,
+    /// Measure every so many seconds; fractions are fine
+    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    interval: Interval,
+    /// The program and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "CMD"
+    )]
+    command: Vec<OsString>,
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(Refusal::new(Exit::Usage, "no program to run").into());
+    };
+    recorder::prepare(data)?;
+    let app_name = AppName::of(args.app_name.as_deref(), &recorder::base_name(program)).text;
+    let launch = Launch {
+        program: program.clone(),
+        arguments: arguments.to_vec(),
+        environment: environment(data, &app_name),
+    };
+    // Before any thread starts: they are to have these signals blocked as well.
+    let signals = Signals::collect(&FORWARDED)?;
+    // Where the files end is noted before the program can write to them.
+    let logfiles: Vec<_> = args.logfiles.iter().map(|path| absolute(path)).collect();
+    let (follower, warnings) = Follower::open(&logfiles, StartAt::End);
+    for warning in warnings {
+        tell(&format!("{warning}; followed as soon as it can be read"));
+    }
+    let child = Child::spawn(&launch, Streams::of_caller(), &signals).map_err(refusal)?;
+    let session = Session {
+        recorder: Recorder::begin(data, child.target(), &app_name),
+        logfiles,
+        interval: args.interval,
+    };
+    let ended = session.hold(child, follower)?;
+    session.recorder.event("terminated", Some(ended.code));
+    if let Some(complaint) = session.recorder.settle().complaint(data) {
+        tell(&complaint);
+    }
+    Ok(Exit::Child(ended.shell_code()))
+}
+
+/// What the program needs to record itself to the same place.
+fn environment(data: &DataDir, app_name: &str) -> Vec<(OsString, OsString)> {
+    let mut environment = vec![
+        ("ARGUS_DB".into(), data.database().into()),
+        ("ARGUS_APP_NAME".into(), app_name.into()),
+    ];
+    if let Ok(command) = std::env::current_exe() {
+        environment.push(("ARGUS_BIN".into(), command.into()));
+    }
+    environment
+}
+
+fn refusal(error: SpawnError) -> anyhow::Error {
+    let exit = match error {
+        SpawnError::NotFound(_) => Exit::Child(COMMAND_NOT_FOUND),
+        SpawnError::NotExecutable { .. } => Exit::Child(NOT_EXECUTABLE),
+        SpawnError::Failed { .. } => Exit::Usage,
+    };
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    Refusal::new(exit, format!("{error}{}", cause.unwrap_or_default())).into()
+}
+
+/// A message about the recording, on standard error.
+fn tell(message: &str) {
+    let _ = writeln!(io::stderr(), "argus: {}", sanitize(message));
+}
+
+/// One program being run.
+struct Session {
+    recorder: Recorder,
+    logfiles: Vec<PathBuf>,
+    interval: Interval,
+}
+
+impl Session {
+    fn hold(&self, child: Child<'_>, follower: Follower) -> io::Result<Ended> {
+        let begun = platform::monotonic_now();
+        self.recorder.event("started", None);
+        let stop = Bell::new()?;
+        std::thread::scope(|scope| {
+            // A program that has ended already has nothing left to measure.
+            if let Ok(sampler) = Sampler::attach(child.target()) {
+                scope.spawn(|| {
+                    observers::measure(sampler, begun, self.interval, &stop, |reading| {
+                        self.recorder.sample(&reading);
+                    });
+                });
+            }
+            if !self.logfiles.is_empty() {
+                scope.spawn(|| {
+                    observers::follow(follower, &stop, |file, line| {
+                        let path = self.logfiles[file].to_string_lossy();
+                        self.recorder.line(LogSource::File, &path, &line);
+                    });
+                });
+            }
+            let ended = child.relay(&mut |source, line| {
+                self.recorder.line(source, "", &line);
+            });
+            stop.ring();
+            ended
+        })
+    }
+}
