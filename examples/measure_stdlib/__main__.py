@@ -58,7 +58,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, stop)
         compiled = threads.submit(bytecode.compile_sources, paths, pathlib.Path(scratch))
         modules, refused = measure_in(children, paths)
-        examples = Counter()
+        examples: Counter[str] = Counter()
         for found in threads.map(check_examples, modules):
             examples.update(found)
         with argus.span("import graph", modules=len(modules)):
@@ -87,7 +87,8 @@ def measure_in(
     children: multiprocessing.pool.Pool, paths: Sequence[pathlib.Path]
 ) -> tuple[list[measure.Module], list[measure.Refusal]]:
     """Measures every file in the child processes, and says how far it is."""
-    modules, refused = [], []
+    modules: list[measure.Module] = []
+    refused: list[measure.Refusal] = []
     for done, answer in enumerate(children.imap_unordered(measure.try_file, paths, 8), start=1):
         if isinstance(answer, measure.Refusal):
             refused.append(answer)
@@ -103,7 +104,7 @@ def measure_in(
 
 def check_examples(module: measure.Module) -> Counter[str]:
     """Counts the examples in a module's documentation, and those that are no Python."""
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for text in module.documentation:
         try:
             counts["fine"] += doctests.parse_examples(module.name, text)
