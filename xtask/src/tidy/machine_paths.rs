@@ -12,7 +12,7 @@ const HOMES: &[&str] = &[
 ];
 
 /// Names that stand for anyone, as manuals use them.
-const ANYONE: &[&str] = &["user", "you"];
+const ANYONE: &[&str] = &["user", "username", "you"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
