@@ -4,7 +4,7 @@
 //! listed is dead code and fails the build. A law gets a [`Bench`]: one writer and the means to
 //! open readers of the same store.
 
-mod fixture;
+pub(crate) mod fixture;
 mod observed;
 mod pages;
 mod sessions;

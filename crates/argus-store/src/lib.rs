@@ -20,6 +20,13 @@ pub mod query;
 pub mod sink;
 
 pub mod engine;
+#[cfg_attr(
+    not(feature = "sqlite"),
+    allow(
+        dead_code,
+        reason = "only engines on disk merge and serialise sketches"
+    )
+)]
 mod sketch;
 
 #[cfg(test)]

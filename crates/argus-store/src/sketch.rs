@@ -38,21 +38,31 @@ impl Sketch {
         self.add_count(bucket_of(duration_ns), 1);
     }
 
-    /// Counts everything that `other` counted.
+    /// Counts everything that `other` counted. Cost: one pass over both.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for &(index, count) in &other.buckets {
-            self.add_count(index, count);
+        let mine = std::mem::take(&mut self.buckets);
+        self.buckets.reserve(mine.len().max(other.buckets.len()));
+        let mut theirs = other.buckets.iter().copied().peekable();
+        for (index, count) in mine {
+            while let Some(before) = theirs.next_if(|&(at, _)| at < index) {
+                self.buckets.push(before);
+            }
+            let same = theirs.next_if(|&(at, _)| at == index);
+            let more = same.map_or(0, |(_, more)| more);
+            self.buckets.push((index, count.saturating_add(more)));
         }
+        self.buckets.extend(theirs);
     }
 
     /// The duration that a `share` (0 to 1) of all durations does not exceed, by nearest rank;
     /// 0 when nothing was counted.
     pub(crate) fn percentile(&self, share: f64) -> u64 {
-        let total: u64 = self.buckets.iter().map(|&(_, count)| count).sum();
+        let counts = self.buckets.iter().map(|&(_, count)| count);
+        let total = counts.fold(0, u64::saturating_add);
         let rank = ((total as f64 * share).ceil() as u64).clamp(1, total.max(1));
-        let mut seen = 0;
+        let mut seen = 0_u64;
         for &(index, count) in &self.buckets {
-            seen += count;
+            seen = count.saturating_add(seen);
             if seen >= rank {
                 return middle_of(index);
             }
@@ -99,6 +109,10 @@ impl Sketch {
     }
 
     fn add_count(&mut self, index: u16, count: u64) {
+        if self.buckets.last().is_none_or(|&(last, _)| last < index) {
+            self.buckets.push((index, count));
+            return;
+        }
         match self.buckets.binary_search_by_key(&index, |&(at, _)| at) {
             Ok(found) => self.buckets[found].1 = self.buckets[found].1.saturating_add(count),
             Err(place) => self.buckets.insert(place, (index, count)),

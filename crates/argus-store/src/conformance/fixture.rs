@@ -10,15 +10,15 @@ use crate::batch::{
 };
 
 /// 2026-01-27T14:23:00Z, a whole minute.
-pub(super) const NOON: i64 = 1_769_523_780_000_000_000;
-pub(super) const SECOND: i64 = 1_000_000_000;
+pub(crate) const NOON: i64 = 1_769_523_780_000_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
 
 /// A moment so many seconds after [`NOON`].
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_nanos(NOON + seconds * SECOND)
 }
 
-pub(super) fn producer(pid: u32) -> ProducerId {
+pub(crate) fn producer(pid: u32) -> ProducerId {
     ProducerId {
         machine: u64::MAX,
         boot: 1 << 63,
@@ -29,7 +29,7 @@ pub(super) fn producer(pid: u32) -> ProducerId {
     }
 }
 
-pub(super) fn subject(pid: u32) -> Arc<Subject> {
+pub(crate) fn subject(pid: u32) -> Arc<Subject> {
     Arc::new(Subject {
         run: producer(pid).into(),
         app_name: format!("app{pid}"),
@@ -39,7 +39,7 @@ pub(super) fn subject(pid: u32) -> Arc<Subject> {
     })
 }
 
-pub(super) fn described(pid: u32) -> ProducerRow {
+pub(crate) fn described(pid: u32) -> ProducerRow {
     ProducerRow {
         id: producer(pid),
         subject: subject(pid),
@@ -50,14 +50,14 @@ pub(super) fn described(pid: u32) -> ProducerRow {
     }
 }
 
-pub(super) fn key(pid: u32, number: u64) -> SpanKey {
+pub(crate) fn key(pid: u32, number: u64) -> SpanKey {
     SpanKey {
         producer: producer(pid),
         number: SpanNumber(number),
     }
 }
 
-pub(super) fn name(text: &str) -> Arc<NameText> {
+pub(crate) fn name(text: &str) -> Arc<NameText> {
     Arc::new(NameText {
         group: Some("trading".into()),
         file: Some("prices.py".into()),
@@ -67,7 +67,7 @@ pub(super) fn name(text: &str) -> Arc<NameText> {
     })
 }
 
-pub(super) fn thread() -> Arc<Thread> {
+pub(crate) fn thread() -> Arc<Thread> {
     Arc::new(Thread {
         tid: 4712,
         name: "MainThread".into(),
@@ -75,7 +75,7 @@ pub(super) fn thread() -> Arc<Thread> {
 }
 
 /// A span of producer 1 that ended so many seconds after [`NOON`] and took a millisecond.
-pub(super) fn span(number: u64, seconds: i64) -> SpanRow {
+pub(crate) fn span(number: u64, seconds: i64) -> SpanRow {
     SpanRow {
         key: key(1, number),
         parent: SpanNumber::NONE,
@@ -90,7 +90,7 @@ pub(super) fn span(number: u64, seconds: i64) -> SpanRow {
 }
 
 /// An open span of producer 1 that started so many seconds after [`NOON`].
-pub(super) fn open(number: u64, seconds: i64) -> OpenSpan {
+pub(crate) fn open(number: u64, seconds: i64) -> OpenSpan {
     OpenSpan {
         key: key(1, number),
         parent: SpanNumber(3),
@@ -102,7 +102,7 @@ pub(super) fn open(number: u64, seconds: i64) -> OpenSpan {
     }
 }
 
-pub(super) fn end(pid: u32, seconds: i64, exit_code: Option<i32>) -> ProducerEnd {
+pub(crate) fn end(pid: u32, seconds: i64, exit_code: Option<i32>) -> ProducerEnd {
     ProducerEnd {
         producer: producer(pid),
         at: at(seconds),
@@ -110,7 +110,7 @@ pub(super) fn end(pid: u32, seconds: i64, exit_code: Option<i32>) -> ProducerEnd
     }
 }
 
-pub(super) fn sample(pid: u32, seconds: i64) -> SampleRow {
+pub(crate) fn sample(pid: u32, seconds: i64) -> SampleRow {
     SampleRow {
         at: at(seconds),
         subject: subject(pid),
@@ -120,7 +120,7 @@ pub(super) fn sample(pid: u32, seconds: i64) -> SampleRow {
     }
 }
 
-pub(super) fn log(pid: u32, seconds: i64, line: &str) -> LogRow {
+pub(crate) fn log(pid: u32, seconds: i64, line: &str) -> LogRow {
     LogRow {
         at: at(seconds),
         subject: subject(pid),
@@ -133,7 +133,7 @@ pub(super) fn log(pid: u32, seconds: i64, line: &str) -> LogRow {
     }
 }
 
-pub(super) fn process_event(pid: u32, seconds: i64, event_type: &str) -> ProcessEventRow {
+pub(crate) fn process_event(pid: u32, seconds: i64, event_type: &str) -> ProcessEventRow {
     ProcessEventRow {
         at: at(seconds),
         subject: subject(pid),
@@ -142,7 +142,7 @@ pub(super) fn process_event(pid: u32, seconds: i64, event_type: &str) -> Process
     }
 }
 
-pub(super) fn metric(pid: u32, seconds: i64, name: &str, value: f64) -> MetricRow {
+pub(crate) fn metric(pid: u32, seconds: i64, name: &str, value: f64) -> MetricRow {
     MetricRow {
         at: at(seconds),
         subject: subject(pid),
@@ -153,7 +153,7 @@ pub(super) fn metric(pid: u32, seconds: i64, name: &str, value: f64) -> MetricRo
     }
 }
 
-pub(super) fn event(session: &str, event_type: &str, data: &str) -> SessionEventRow {
+pub(crate) fn event(session: &str, event_type: &str, data: &str) -> SessionEventRow {
     SessionEventRow {
         session: session.into(),
         producer: producer(1),

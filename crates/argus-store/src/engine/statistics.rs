@@ -2,8 +2,26 @@
 
 use std::collections::HashMap;
 
-use crate::query::FunctionStatistics;
+use argus_model::Timestamp;
+
+use crate::query::{FunctionStatistics, TimeRange};
 use crate::sketch::Sketch;
+
+/// Nanoseconds of a minute, the grain of all statistics.
+const MINUTE_NS: i64 = 60_000_000_000;
+
+/// The minute, counted from the Unix epoch, in which a span that ended at `at` is counted.
+pub(super) fn minute(at: Timestamp) -> i64 {
+    at.nanos().div_euclid(MINUTE_NS)
+}
+
+/// The minutes that a stretch of time touches, first and last.
+pub(super) fn minutes(time: TimeRange) -> (i64, i64) {
+    let before = |to: Timestamp| Timestamp::from_nanos(to.nanos().saturating_sub(1));
+    let first = time.from.map_or(i64::MIN, minute);
+    let last = time.to.map_or(i64::MAX, |to| minute(before(to)));
+    (first, last)
+}
 
 /// The calls of one function.
 #[derive(Debug, Default)]

@@ -15,9 +15,6 @@ use crate::query::{
     StoredSample, StoredSession, StoredSpan, Table, TimeRange,
 };
 
-/// Nanoseconds of a minute.
-const MINUTE_NS: i64 = 60_000_000_000;
-
 impl Store for Memory {
     fn version(&self) -> Result<u64, ReadError> {
         Ok(self.data().version)
@@ -92,14 +89,13 @@ impl Store for Memory {
     }
 
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
-        let minute = |at: Timestamp| at.nanos().div_euclid(MINUTE_NS);
-        let first = time.from.map_or(i64::MIN, minute);
-        let last = time.to.map_or(i64::MAX, |to| {
-            to.nanos().saturating_sub(1).div_euclid(MINUTE_NS)
-        });
+        let (first, last) = statistics::minutes(time);
         let mut functions: HashMap<String, Calls> = HashMap::new();
         let data = self.data();
-        let in_time = |span: &&StoredSpan| (first..=last).contains(&minute(span.ended_at));
+        let in_time = |span: &&StoredSpan| {
+            let minute = statistics::minute(span.ended_at);
+            (first..=last).contains(&minute)
+        };
         for span in data.spans.iter().filter(in_time) {
             let calls = functions.entry(span.process.clone()).or_default();
             calls.count += 1;

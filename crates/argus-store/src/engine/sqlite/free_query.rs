@@ -40,11 +40,7 @@ fn run_for(
             "only a statement that reads is allowed".to_owned(),
         ));
     }
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut table = Table {
         columns,
         ..Table::default()

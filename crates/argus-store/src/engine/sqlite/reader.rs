@@ -11,7 +11,6 @@ use argus_model::{SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::rollups::MINUTE_NS;
 use super::{free_query, listing, span_listing};
 use crate::batch::CollectorState;
 use crate::engine::statistics::{self, Calls};
@@ -229,11 +228,7 @@ fn functions(
     connection: &Connection,
     time: TimeRange,
 ) -> rusqlite::Result<Vec<FunctionStatistics>> {
-    let minute = |at: Timestamp| at.nanos().div_euclid(MINUTE_NS);
-    let first = time.from.map_or(i64::MIN, minute);
-    let last = time.to.map_or(i64::MAX, |to| {
-        (to.nanos().saturating_sub(1)).div_euclid(MINUTE_NS)
-    });
+    let (first, last) = statistics::minutes(time);
     let mut statement = connection.prepare_cached(
         "SELECT coalesce(n.text, '?' || m.name_id), m.count, m.errors, m.sum_ns, m.max_ns, m.sketch
          FROM function_minutes AS m LEFT JOIN names AS n ON n.id = m.name_id

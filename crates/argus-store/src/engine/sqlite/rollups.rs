@@ -6,12 +6,11 @@
 
 use std::collections::HashMap;
 
+use argus_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::engine::statistics;
 use crate::sketch::Sketch;
-
-/// Nanoseconds of a minute.
-pub(super) const MINUTE_NS: i64 = 60_000_000_000;
 
 /// What one function did in one minute.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ struct Minute {
 pub(super) struct Ended {
     pub(super) id: i64,
     pub(super) name_id: i64,
-    pub(super) end_ns: i64,
+    pub(super) ended_at: Timestamp,
     pub(super) duration_ns: u64,
     pub(super) failed: bool,
 }
@@ -42,7 +41,7 @@ pub(super) struct Minutes(HashMap<(i64, i64), Minute>);
 impl Minutes {
     /// Counts one span. Ids must come in rising order.
     pub(super) fn add(&mut self, span: Ended) {
-        let key = (span.end_ns.div_euclid(MINUTE_NS), span.name_id);
+        let key = (statistics::minute(span.ended_at), span.name_id);
         let minute = self.0.entry(key).or_insert_with(|| Minute {
             count: 0,
             errors: 0,

@@ -10,8 +10,8 @@ use rusqlite::{Connection, Row};
 
 use super::listing::{Conditions, Stretch, WINDOW, stretch, walk, within};
 use super::reader::{or_default, span_key, span_number, unsigned};
-use super::rollups::MINUTE_NS;
 use crate::batch::Status;
+use crate::engine::statistics;
 use crate::query::{Page, SpanFilter, StoredSpan, TimeRange};
 
 /// A function seen in more minutes than this is not rare: its spans turn up soon by walking.
@@ -98,18 +98,11 @@ fn reach(connection: &Connection, time: TimeRange) -> rusqlite::Result<Option<St
             .prepare_cached("SELECT (SELECT min(id) FROM spans), (SELECT max(id) FROM spans)")?
             .query_row([], stretch);
     }
-    let minute = |at: Timestamp| at.nanos().div_euclid(MINUTE_NS);
     connection
         .prepare_cached(
             "SELECT min(min_id), max(max_id) FROM span_minutes WHERE minute BETWEEN ?1 AND ?2",
         )?
-        .query_row(
-            [
-                time.from.map_or(i64::MIN, minute),
-                time.to.map_or(i64::MAX, minute),
-            ],
-            stretch,
-        )
+        .query_row(statistics::minutes(time), stretch)
 }
 
 /// Where the spans of functions with such a name lie: the minutes of rare ones, else everywhere.

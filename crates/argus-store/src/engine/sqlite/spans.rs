@@ -153,7 +153,7 @@ fn insert_ended(
     let name_id = known.name(connection, &span.name)?;
     let thread_id = known.thread(connection, &span.thread)?;
     // `ts` has no form for what was before 1970; the drain clamps such clocks anyway.
-    let end_ns = span.ended_at.nanos().max(0);
+    let ended_at = span.ended_at.max(Timestamp::default());
     insert.execute(params![
         id,
         producer_id,
@@ -161,7 +161,7 @@ fn insert_ended(
         span.parent.0.cast_signed(),
         name_id,
         thread_id,
-        end_ns,
+        ended_at.nanos(),
         i64::try_from(span.duration_ns).unwrap_or(i64::MAX),
         span.status.word(),
         span.captured,
@@ -175,7 +175,7 @@ fn insert_ended(
     tally.minutes.add(Ended {
         id,
         name_id,
-        end_ns,
+        ended_at,
         duration_ns: span.duration_ns,
         failed,
     });

@@ -1,0 +1,188 @@
+//! Commits beside readers, failures in the middle of one, and queries that try to write.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::super::open_reader;
+use super::Place;
+use crate::Batch;
+use crate::batch::{OpenSpan, SpanRow};
+use crate::conformance::fixture::{described, metric, name, open, span};
+use crate::error::{CommitError, ReadError};
+use crate::query::{Cell, Page, SpanFilter, TimeRange};
+
+#[test]
+fn a_commit_that_fails_leaves_nothing_and_can_be_repeated() {
+    let mut place = Place::new(&Batch {
+        producers: vec![described(1)],
+        ended: vec![span(1, 0)],
+        opened: vec![open(2, 0)],
+        ..Batch::default()
+    });
+    let foreign = place.foreign();
+    foreign
+        .execute_batch("ALTER TABLE metrics RENAME TO hidden")
+        .unwrap();
+    // The new name, the new producer and the end of the open span all come before the failure.
+    let batch = Batch {
+        producers: vec![described(2)],
+        ended: vec![
+            span(2, 0),
+            SpanRow {
+                name: name("prices.new"),
+                ..span(3, 0)
+            },
+        ],
+        metrics: vec![metric(1, 0, "m", 1.0)],
+        ..Batch::default()
+    };
+    let refused = place.sink.commit(&batch);
+    assert!(matches!(refused, Err(CommitError::Unwritable(_))));
+    let counts = place.reader().counts().unwrap();
+    assert_eq!((counts.spans, counts.open_spans), (1, 1));
+    assert_eq!(place.lines("SELECT count(*) FROM names"), ["2"]);
+    foreign
+        .execute_batch("ALTER TABLE hidden RENAME TO metrics")
+        .unwrap();
+    place.sink.commit(&batch).unwrap();
+    let shown = place.lines("SELECT id, process FROM process_trace ORDER BY id");
+    assert_eq!(shown, ["1|prices.price", "2|prices.price", "3|prices.new"]);
+    let counts = place.reader().counts().unwrap();
+    assert_eq!(
+        (counts.spans, counts.open_spans, counts.seen_open),
+        (3, 0, 1)
+    );
+}
+
+#[test]
+fn a_writer_leaves_once_a_newer_one_has_migrated() {
+    let mut place = Place::new(&Batch::default());
+    let foreign = place.foreign();
+    foreign.pragma_update(None, "user_version", 2).unwrap();
+    let batch = Batch {
+        ended: vec![span(1, 0)],
+        ..Batch::default()
+    };
+    assert!(matches!(
+        place.sink.commit(&batch),
+        Err(CommitError::Superseded)
+    ));
+    assert!(matches!(place.sink.sync(), Err(CommitError::Superseded)));
+    let spans: i64 = foreign
+        .query_row("SELECT count(*) FROM spans", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(spans, 0);
+}
+
+#[test]
+fn readers_beside_a_busy_writer_never_find_the_store_locked() {
+    const BATCHES: u64 = 200;
+    let mut place = Place::new(&Batch {
+        producers: vec![described(1)],
+        ..Batch::default()
+    });
+    let database = place.database();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut last = 0;
+                    let mut seen = 0_u64;
+                    loop {
+                        // Asked before the page is read, or the last commit could be missed.
+                        let finished = done.load(Ordering::Acquire);
+                        let reader = open_reader(&database).unwrap();
+                        let page = Page::following(last, 1_000);
+                        let spans = reader.spans(&SpanFilter::default(), page).unwrap();
+                        last = spans.last().map_or(last, |span| span.id);
+                        seen += spans.len() as u64;
+                        reader.functions(TimeRange::default()).unwrap();
+                        if finished && spans.is_empty() {
+                            return seen;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for batch in 0..BATCHES {
+            let committed = place.sink.commit(&Batch {
+                ended: (0..10).map(|n| span(batch * 10 + n, 0)).collect(),
+                ..Batch::default()
+            });
+            committed.unwrap();
+            if batch % 50 == 0 {
+                place.sink.sync().unwrap();
+            }
+        }
+        done.store(true, Ordering::Release);
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), BATCHES * 10);
+        }
+    });
+}
+
+#[test]
+fn a_free_query_answers_with_a_table() {
+    let place = Place::new(&Batch {
+        ended: (1..=5).map(|number| span(number, 0)).collect(),
+        ..Batch::default()
+    });
+    let table = place
+        .reader()
+        .query(
+            "SELECT id, 1.5 AS half, NULL, x'00' FROM spans ORDER BY id",
+            2,
+        )
+        .unwrap();
+    assert_eq!(table.columns, ["id", "half", "NULL", "x'00'"]);
+    let row = |id| {
+        vec![
+            Cell::Int(id),
+            Cell::Float(1.5),
+            Cell::Null,
+            Cell::Bytes(vec![0]),
+        ]
+    };
+    assert_eq!(table.rows, [row(1), row(2)]);
+    assert!(table.cut);
+    let whole = place.reader().query("SELECT id FROM spans", 5).unwrap();
+    assert!(!whole.cut);
+}
+
+#[test]
+fn a_free_query_cannot_write() {
+    let place = Place::new(&Batch {
+        opened: vec![OpenSpan { ..open(1, 0) }],
+        ..Batch::default()
+    });
+    let elsewhere = place.folder.path().join("other.db");
+    let attach = format!("ATTACH '{}' AS other", elsewhere.display());
+    for text in [
+        "DELETE FROM open_spans",
+        "INSERT INTO names DEFAULT VALUES",
+        "UPDATE totals SET spans = 7 RETURNING spans",
+        "CREATE TEMP TABLE t (x)",
+        "DROP TABLE spans",
+        "PRAGMA query_only = 0",
+        "PRAGMA user_version = 9",
+        "PRAGMA journal_mode = DELETE",
+        "VACUUM",
+        "BEGIN IMMEDIATE",
+        "SELECT load_extension('x')",
+        "SELECT 1; DELETE FROM open_spans",
+        "SELECT nothing FROM nowhere",
+        "nonsense",
+        "",
+        attach.as_str(),
+    ] {
+        let refused = place.reader().query(text, 10);
+        assert!(
+            matches!(refused, Err(ReadError::Invalid(_))),
+            "{text}: {refused:?}"
+        );
+    }
+    assert!(!elsewhere.exists());
+    let counts = place.reader().counts().unwrap();
+    assert_eq!((counts.open_spans, counts.spans), (1, 0));
+}
