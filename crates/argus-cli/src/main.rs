@@ -37,7 +37,7 @@ use crate::args::{Cli, Command};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let exit = match Cli::try_parse() {
+    let exit = match Cli::try_parse_from(gaze::command_line(std::env::args_os())) {
         Ok(cli) => dispatch(&cli).unwrap_or_else(|error| failure::report(&error)),
         Err(answer) => print_usage(&answer),
     };

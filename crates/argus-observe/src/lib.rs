@@ -19,6 +19,7 @@ pub mod platform;
 pub mod process;
 pub mod sample;
 pub mod tail;
+pub mod wake;
 
 mod stat;
 

@@ -19,6 +19,8 @@ use argus_model::time::ClockAnchor;
 use argus_model::{Monotonic, Timestamp};
 use rustix::process::{Pid, PidfdFlags};
 
+pub use rustix::process::Signal;
+
 pub use exit_status::{ExitStatus, exit_status};
 pub use signals::{Delivered, Sender, Signals};
 

@@ -11,6 +11,7 @@ pub(crate) mod recorder;
 
 mod console;
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,6 +63,18 @@ pub(crate) struct Args {
     /// Tell what gaze itself is doing
     #[arg(long)]
     verbose: bool,
+}
+
+/// The arguments of this program; called by the name `gaze`, those of `argus gaze`.
+pub(crate) fn command_line(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.collect();
+    let name = arguments
+        .first()
+        .and_then(|path| Path::new(path).file_name());
+    if name == Some(OsStr::new("gaze")) {
+        arguments.insert(1, "gaze".into());
+    }
+    arguments
 }
 
 /// Watches a process until it ends or the user does.
@@ -288,6 +301,20 @@ mod tests {
         check(None, "terrain_sim", "terrain_sim");
         check(Some(""), "terrain_sim", "terrain_sim");
         check(None, "", "UnknownApp");
+    }
+
+    #[test]
+    fn the_name_gaze_stands_for_the_command() {
+        let check = |given: &[&str], expected: &[&str]| {
+            let given = given.iter().map(OsString::from);
+            assert_eq!(command_line(given), expected);
+        };
+        check(
+            &["/usr/bin/gaze", "--pid", "1"],
+            &["/usr/bin/gaze", "gaze", "--pid", "1"],
+        );
+        check(&["argus", "status"], &["argus", "status"]);
+        check(&[], &[]);
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! Waiting for several things at once, and waking whoever waits.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags};
+
+use crate::exit::timespec;
+
+/// Rung once, heard by everybody who waits for it, now and later.
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// A bell that has not been rung.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(rustix::event::eventfd(0, flags)?))
+    }
+
+    /// Rings. Ringing again changes nothing.
+    pub fn ring(&self) {
+        // It fails only when the counter is full, and then it has been rung.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until one of these is readable, at most `timeout` (`None`: for ever); says which are. A
+/// signal may end the wait early, with none of them.
+///
+/// # Errors
+/// When the system call for waiting fails.
+pub fn wait_any<const N: usize>(
+    descriptors: [BorrowedFd<'_>; N],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; N]> {
+    let mut polled =
+        descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+    match rustix::event::poll(&mut polled, timeout.and_then(timespec).as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(polled.map(|polled| !polled.revents().is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_stays_rung() {
+        let (rung, silent) = (Bell::new().unwrap(), Bell::new().unwrap());
+        rung.ring();
+        rung.ring();
+        for _ in 0..2 {
+            let heard = wait_any([rung.as_fd(), silent.as_fd()], None).unwrap();
+            assert_eq!(heard, [true, false]);
+        }
+        let heard = wait_any([silent.as_fd()], Some(Duration::ZERO)).unwrap();
+        assert_eq!(heard, [false]);
+    }
+}
