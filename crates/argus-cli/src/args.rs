@@ -13,12 +13,7 @@ use crate::{analyze, completions, gaze, logs, metrics, query, run, status, trace
 
 /// A flight recorder for programs: what they are doing now, and everything they did
 #[derive(Debug, Parser)]
-#[command(
-    name = "argus",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "argus", version, max_term_width = 100)]
 #[command(after_help = "\
 Exit codes: 0 fine; 1 not found, or the check failed; 2 usage, or it cannot be observed here;
 3 the store cannot be used (newer, another user's, damaged). `run` returns its program's code.
@@ -27,7 +22,7 @@ Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); NO_C
 colours off; ARGUS_COLLECTOR=off starts no collector.")]
 pub(crate) struct Cli {
     /// Use this database instead of ~/.argus/argus_runtime.db
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     pub(crate) db: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,

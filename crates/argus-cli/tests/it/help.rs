@@ -3,6 +3,8 @@
 use crate::recording::{Answer, Recording};
 
 const COMMANDS: &[&str] = &[
+    "run",
+    "gaze",
     "watch",
     "status",
     "traces",
@@ -27,6 +29,8 @@ fn help_names_every_command_and_the_exit_codes() {
     Usage: argus [OPTIONS] <COMMAND>
 
     Commands:
+      run          Start a program and record it: exit code, output, CPU, memory, what it records itself
+      gaze         Watch a running process from outside: CPU, memory, threads, log files, its end
       watch        Watch programs live: open calls, CPU, memory, what just ended
       status       Show what is recorded, what was lost, and how the collector is
       traces       List calls that ended, the newest last
