@@ -1,0 +1,45 @@
+//! What a program links to be recorded by Argus.
+//!
+//! ```
+//! use argus_client::span;
+//!
+//! fn load(path: &str, rows: u64) {
+//!     let _span = span!("load", path = path, rows = rows);
+//!     // The work. The span ends when `_span` goes out of scope; it counts as failed when that
+//!     // happens because of a panic.
+//! }
+//!
+//! load("book.csv", 10);
+//! argus_client::metric("queue_depth", 5.0, "1");
+//! ```
+//!
+//! A span is visible to `argus watch` from the moment it opens. What is emitted survives any death
+//! of the process; nothing here starts a thread, blocks, prints, or fails into the caller. What could
+//! not be recorded is counted, see [`stats`]. `ARGUS_DISABLE=1` turns everything off.
+
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod current;
+pub mod metric;
+pub mod name;
+pub mod redact;
+pub mod sampling;
+pub mod session;
+pub mod span;
+
+pub use argus_spool::{
+    Configuration, Flushed, Stats, Weight, configure, disabled, flush, monotonic_now, stats,
+};
+pub use capture::{Capture, Captured};
+pub use metric::metric;
+pub use session::Session;
+pub use span::SpanGuard;
+
+/// What the macros of this crate expand to; not for direct use.
+#[doc(hidden)]
+pub mod expansion {
+    pub use crate::capture::{Capture, Captured, debug};
+    pub use crate::name::StaticName;
+    pub use crate::span::SpanGuard;
+}

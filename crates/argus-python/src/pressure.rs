@@ -1,0 +1,76 @@
+//! Telling the program that its records pile up.
+//!
+//! Every 4,096th call looks at how many records wait for the collector. When they exceed the
+//! function's `queue_warning_threshold` the package warns, once until they have fallen to half of it.
+//! What stood beyond the threshold when looked at is what the counters call *overflowed*, and what has
+//! left from there *recovered*: in the spool it is safe either way.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use pyo3::prelude::*;
+
+use crate::foreign::{Quiet, swallow};
+use crate::plan::Plan;
+
+const LOOK_EVERY: u32 = 4_096;
+/// The threshold where none was given.
+const DEFAULT_THRESHOLD: u64 = 8_000;
+
+static CALLS: AtomicU32 = AtomicU32::new(0);
+static WARNED: AtomicBool = AtomicBool::new(false);
+static OVERFLOWED: AtomicU64 = AtomicU64::new(0);
+static BEYOND: AtomicU64 = AtomicU64::new(0);
+
+/// Records that were seen beyond the threshold, and how many of them have been drained.
+pub(crate) struct Overflow {
+    pub(crate) overflowed: u64,
+    pub(crate) recovered: u64,
+}
+
+/// Looks, every once in a while.
+#[inline]
+pub(crate) fn look(plan: &Plan) {
+    // The interpreter lets one thread run at a time, so a lost count is all that could happen.
+    let calls = CALLS.load(Ordering::Relaxed).wrapping_add(1);
+    CALLS.store(calls, Ordering::Relaxed);
+    if calls.is_multiple_of(LOOK_EVERY) {
+        look_closely(plan.queue_warning_threshold);
+    }
+}
+
+#[cold]
+fn look_closely(threshold: u64) {
+    let depth = argus_spool::stats().depth;
+    count(depth, threshold);
+    if depth <= threshold / 2 {
+        WARNED.store(false, Ordering::Relaxed);
+    }
+    if depth > threshold && !WARNED.swap(true, Ordering::Relaxed) {
+        Python::attach(|py| {
+            let _quiet = Quiet::begin();
+            let warned = py
+                .import("argus._failure")
+                .and_then(|module| module.call_method1("warn_of_queue", (depth, threshold)));
+            if let Err(error) = warned {
+                swallow(py, &error);
+            }
+        });
+    }
+}
+
+fn count(depth: u64, threshold: u64) {
+    let beyond = depth.saturating_sub(threshold);
+    let before = BEYOND.swap(beyond, Ordering::Relaxed);
+    OVERFLOWED.fetch_add(beyond.saturating_sub(before), Ordering::Relaxed);
+}
+
+/// The counters, with `depth` as it is now.
+pub(crate) fn overflow(depth: u64) -> Overflow {
+    count(depth, DEFAULT_THRESHOLD);
+    let overflowed = OVERFLOWED.load(Ordering::Relaxed);
+    let recovered = overflowed.saturating_sub(BEYOND.load(Ordering::Relaxed));
+    Overflow {
+        overflowed,
+        recovered,
+    }
+}

@@ -1,0 +1,317 @@
+//! The smart serializer: what is recorded of a value, without running any code of the program.
+//!
+//! Numbers, text, `None` and truth values are recorded as they are; lists and tuples by their first
+//! three elements, mappings by their first two keys, both with their true length; every other object
+//! by its class and address. `max_repr` bounds the characters of one value. Nothing is allocated as
+//! a Python object here (that could start the garbage collector, and with it foreign finalizers),
+//! except the text of an integer beyond 64 bits, which is not tracked by it.
+
+use argus_model::codec::{Encoder, Full};
+use argus_model::value::{self, Shape};
+use pyo3::ffi;
+
+use crate::object::{Characters, Object, class_name, has_flag, text_of};
+
+/// Elements shown of a list or tuple.
+const SHOWN_ELEMENTS: usize = 3;
+/// Keys shown of a mapping.
+const SHOWN_KEYS: u8 = 2;
+/// Containers inside containers are shown down to this depth; below it, only their length.
+const DEPTH: u8 = 3;
+
+const PLAIN: std::ffi::c_ulong = ffi::Py_TPFLAGS_LONG_SUBCLASS
+    | ffi::Py_TPFLAGS_UNICODE_SUBCLASS
+    | ffi::Py_TPFLAGS_LIST_SUBCLASS
+    | ffi::Py_TPFLAGS_TUPLE_SUBCLASS
+    | ffi::Py_TPFLAGS_DICT_SUBCLASS
+    | ffi::Py_TPFLAGS_BYTES_SUBCLASS
+    | ffi::Py_TPFLAGS_TYPE_SUBCLASS
+    | ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS;
+
+/// Whether everything about this value can be told without foreign code and without allocating.
+///
+/// # Safety
+/// `object` is alive and the thread is attached.
+#[inline]
+pub(crate) unsafe fn is_direct(object: Object) -> bool {
+    // SAFETY: as demanded of the caller.
+    unsafe {
+        has_flag(object, PLAIN)
+            || object == ffi::Py_None()
+            || ffi::PyFloat_CheckExact(object) != 0
+            || (ffi::PyAnySet_CheckExact(object) == 0
+                && !matches!(class_name(object), "ndarray" | "DataFrame" | "Series"))
+    }
+}
+
+/// Appends one value of at most about `most` characters.
+///
+/// # Safety
+/// `object` is alive, the thread is attached, and stays so.
+#[inline]
+pub(crate) unsafe fn encode(
+    out: &mut Encoder<'_>,
+    object: Object,
+    most: usize,
+) -> Result<(), Full> {
+    let mut room = most;
+    // SAFETY: as demanded of the caller.
+    unsafe { encode_within(out, object, &mut room, DEPTH) }
+}
+
+#[inline]
+unsafe fn encode_within(
+    out: &mut Encoder<'_>,
+    object: Object,
+    room: &mut usize,
+    depth: u8,
+) -> Result<(), Full> {
+    // SAFETY: the flags tell the layout; containers are only read while nothing else can run.
+    unsafe {
+        let kind = ffi::Py_TYPE(object);
+        let flags = (*kind).tp_flags;
+        if flags & ffi::Py_TPFLAGS_LONG_SUBCLASS != 0 {
+            encode_integer(out, object, room)
+        } else if flags & ffi::Py_TPFLAGS_UNICODE_SUBCLASS != 0 {
+            encode_text(out, object, room)
+        } else if kind == &raw mut ffi::PyFloat_Type
+            || (*kind).tp_base == &raw mut ffi::PyFloat_Type
+        {
+            spend(room, 8);
+            value::encode_float(out, ffi::PyFloat_AS_DOUBLE(object))
+        } else if object == ffi::Py_None() {
+            spend(room, 4);
+            out.u8(0)
+        } else {
+            encode_larger(out, object, flags, room, depth)
+        }
+    }
+}
+
+#[inline]
+fn spend(room: &mut usize, characters: usize) {
+    *room = room.saturating_sub(characters);
+}
+
+#[inline]
+unsafe fn encode_integer(
+    out: &mut Encoder<'_>,
+    object: Object,
+    room: &mut usize,
+) -> Result<(), Full> {
+    // SAFETY: an integer's value is read from the object itself, whatever its class defines.
+    unsafe {
+        spend(room, 4);
+        if object == ffi::Py_True() || object == ffi::Py_False() {
+            return out.u8(1 + u8::from(object == ffi::Py_True()));
+        }
+        let mut overflow = 0;
+        let number = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+        if overflow == 0 {
+            return value::encode_int(out, number);
+        }
+        encode_large_integer(out, object, room)
+    }
+}
+
+#[cold]
+unsafe fn encode_large_integer(
+    out: &mut Encoder<'_>,
+    object: Object,
+    room: &mut usize,
+) -> Result<(), Full> {
+    // SAFETY: `int.__repr__` itself is called, not an override; no error is set when this begins.
+    unsafe {
+        // Making decimal digits takes quadratic time, so beyond a double's range there are none.
+        let magnitude = ffi::PyLong_AsDouble(object);
+        let repr = ffi::PyLong_Type.tp_repr;
+        let digits = match repr {
+            Some(repr) if ffi::PyErr_Occurred().is_null() && magnitude.is_finite() => repr(object),
+            _ => std::ptr::null_mut(),
+        };
+        if digits.is_null() {
+            ffi::PyErr_Clear();
+            return value::encode_verbatim(out, "<int beyond 1e308>");
+        }
+        let text = text_of(digits);
+        ffi::Py_DECREF(digits);
+        encode_verbatim_cut(out, &text, room)
+    }
+}
+
+/// Appends text that is shown as it is, cut to what room there is.
+pub(crate) fn encode_verbatim_cut(
+    out: &mut Encoder<'_>,
+    text: &str,
+    room: &mut usize,
+) -> Result<(), Full> {
+    let most = *room;
+    spend(room, text.len());
+    match text.char_indices().nth(most) {
+        None => value::encode_verbatim(out, text),
+        Some((cut, _)) => {
+            let mut shown = text[..cut].to_owned();
+            shown.push_str("...");
+            value::encode_verbatim(out, &shown)
+        }
+    }
+}
+
+#[inline]
+unsafe fn encode_text(out: &mut Encoder<'_>, object: Object, room: &mut usize) -> Result<(), Full> {
+    // SAFETY: the flag says that it is a string; it is alive.
+    let Some(characters) = (unsafe { Characters::of(object) }) else {
+        // SAFETY: as above.
+        return unsafe { encode_object(out, object) };
+    };
+    let most = *room;
+    let length = characters.len();
+    spend(room, length + 2);
+    match characters {
+        Characters::Ascii(text) if length <= most => value::encode_text(out, text),
+        Characters::Ascii(text) => value::encode_cut_text(out, &text[..most], length as u64),
+        wide => encode_wide(out, &wide, most),
+    }
+}
+
+fn encode_wide(out: &mut Encoder<'_>, text: &Characters<'_>, most: usize) -> Result<(), Full> {
+    let bytes: usize = text.first(most).map(char::len_utf8).sum();
+    if text.len() <= most {
+        out.u8(5)?;
+    } else {
+        out.u8(6)?;
+        out.varint(text.len() as u64)?;
+    }
+    out.varint(bytes as u64)?;
+    text.first(most)
+        .try_for_each(|character| out.bytes(character.encode_utf8(&mut [0; 4]).as_bytes()))
+}
+
+unsafe fn encode_larger(
+    out: &mut Encoder<'_>,
+    object: Object,
+    flags: std::ffi::c_ulong,
+    room: &mut usize,
+    depth: u8,
+) -> Result<(), Full> {
+    // SAFETY: the flags tell the layout.
+    unsafe {
+        if flags & ffi::Py_TPFLAGS_TUPLE_SUBCLASS != 0 {
+            let length = ffi::PyTuple_GET_SIZE(object).cast_unsigned();
+            encode_sequence(out, Shape::Tuple, length, room, depth, |index| {
+                ffi::PyTuple_GET_ITEM(object, index.cast_signed())
+            })
+        } else if flags & ffi::Py_TPFLAGS_LIST_SUBCLASS != 0 {
+            let length = ffi::PyList_GET_SIZE(object).cast_unsigned();
+            encode_sequence(out, Shape::List, length, room, depth, |index| {
+                ffi::PyList_GET_ITEM(object, index.cast_signed())
+            })
+        } else if flags & ffi::Py_TPFLAGS_DICT_SUBCLASS != 0 {
+            encode_mapping(out, object, room, depth)
+        } else if flags & ffi::Py_TPFLAGS_BYTES_SUBCLASS != 0 {
+            let bytes = ffi::PyBytes_AsString(object).cast::<u8>();
+            let length = ffi::PyBytes_Size(object).cast_unsigned();
+            encode_bytes(out, std::slice::from_raw_parts(bytes, length), room)
+        } else if ffi::PyAnySet_CheckExact(object) != 0 {
+            // Walking a set needs an iterator object; see `foreign`.
+            let length = ffi::PySet_Size(object).cast_unsigned() as u64;
+            value::encode_sequence_head(out, set_shape(object), length, 0)
+        } else {
+            spend(room, 24);
+            encode_object(out, object)
+        }
+    }
+}
+
+/// The brackets of a set.
+///
+/// # Safety
+/// `set` is a `set` or `frozenset`.
+pub(crate) unsafe fn set_shape(set: Object) -> Shape {
+    // SAFETY: as demanded of the caller.
+    if unsafe { ffi::PyFrozenSet_CheckExact(set) } != 0 {
+        Shape::FrozenSet
+    } else {
+        Shape::Set
+    }
+}
+
+/// Appends class and address.
+///
+/// # Safety
+/// `object` is alive and the thread is attached.
+pub(crate) unsafe fn encode_object(out: &mut Encoder<'_>, object: Object) -> Result<(), Full> {
+    // SAFETY: as demanded of the caller.
+    value::encode_object(out, unsafe { class_name(object) }, object.addr() as u64)
+}
+
+/// Appends up to three of `length` elements, as long as there is room for their text.
+///
+/// # Safety
+/// `element` answers a living object for every index below `length`.
+pub(crate) unsafe fn encode_sequence(
+    out: &mut Encoder<'_>,
+    shape: Shape,
+    length: usize,
+    room: &mut usize,
+    depth: u8,
+    element: impl Fn(usize) -> Object,
+) -> Result<(), Full> {
+    spend(room, 4);
+    value::encode_sequence_head(out, shape, length as u64, 0)?;
+    let count_at = out.used() - 1;
+    let most = if depth == 0 { 0 } else { SHOWN_ELEMENTS };
+    for (shown, index) in (1..).zip(0..length.min(most)) {
+        if *room == 0 {
+            break;
+        }
+        // SAFETY: as demanded of the caller.
+        unsafe { encode_within(out, element(index), room, depth - 1)? };
+        out.patch(count_at, shown);
+    }
+    Ok(())
+}
+
+unsafe fn encode_mapping(
+    out: &mut Encoder<'_>,
+    object: Object,
+    room: &mut usize,
+    depth: u8,
+) -> Result<(), Full> {
+    // SAFETY: `PyDict_Next` reads the dict's own storage; nothing can change it meanwhile.
+    unsafe {
+        spend(room, 4);
+        let length = ffi::PyDict_Size(object).cast_unsigned() as u64;
+        value::encode_mapping_head(out, length, 0)?;
+        let count_at = out.used() - 1;
+        let (mut position, mut key) = (0, std::ptr::null_mut());
+        let most = if depth == 0 { 0 } else { SHOWN_KEYS };
+        for shown in 1..=most {
+            let ignored = std::ptr::null_mut();
+            if *room == 0 || ffi::PyDict_Next(object, &raw mut position, &raw mut key, ignored) == 0
+            {
+                break;
+            }
+            spend(room, 5);
+            encode_within(out, key, room, depth - 1)?;
+            out.patch(count_at, shown);
+        }
+        Ok(())
+    }
+}
+
+fn encode_bytes(out: &mut Encoder<'_>, bytes: &[u8], room: &mut usize) -> Result<(), Full> {
+    let most = *room;
+    let mut text = String::from("b'");
+    for byte in bytes {
+        if text.len() > most {
+            break;
+        }
+        match byte {
+            b'\'' => text.push_str("\\'"),
+            byte => text.extend(std::ascii::escape_default(*byte).map(char::from)),
+        }
+    }
+    text.push('\'');
+    encode_verbatim_cut(out, &text, room)
+}

@@ -1,0 +1,47 @@
+"""Argus: a flight recorder for programs.
+
+    import argus
+
+    @argus.monitor
+    def price(book, *, token): ...
+
+Every call is recorded with its arguments, its result or exception, its duration, thread, and parent,
+and is visible to ``argus watch`` from the moment it begins. What was recorded survives any death of the
+program. ``ARGUS_DISABLE=1`` turns everything off.
+"""
+
+from __future__ import annotations
+
+import os as _os
+import platform as _platform
+
+from argus import _native
+from argus._options import monitor
+from argus._session import event, session
+
+__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+__version__ = "0.1.0"
+
+span = _native.span
+metric = _native.metric
+stats = _native.stats
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Waits until everything that this process has emitted so far is in the store.
+
+    Answers whether it is; after ``timeout`` seconds it answers ``False``, and nothing is lost: the
+    records wait for a collector.
+    """
+    return _native.flush(timeout)
+
+
+def _command() -> str | None:
+    """The ``argus`` command that came with this package: where its installer puts commands."""
+    package = _os.path.dirname(_os.path.abspath(__file__))
+    parts = (("..", "..", "..", "..", "bin"), ("..", "bin"))
+    paths = (_os.path.normpath(_os.path.join(package, *part, "argus")) for part in parts)
+    return next((path for path in paths if _os.access(path, _os.X_OK)), None)
+
+
+_native.configure(f"python {_platform.python_version()}", _command())

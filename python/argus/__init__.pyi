@@ -1,0 +1,73 @@
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, TypeVar, overload
+
+__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+__version__: str
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+# Class methods and static methods are not callable themselves.
+_Method = TypeVar("_Method", bound=classmethod[Any, Any, Any] | staticmethod[Any, Any])
+
+class _Decorator:
+    @overload
+    def __call__(self, function: _Function, /) -> _Function: ...
+    @overload
+    def __call__(self, function: _Method, /) -> _Method: ...
+
+@overload
+def monitor(function: _Function, /) -> _Function: ...
+@overload
+def monitor(function: _Method, /) -> _Method: ...
+@overload
+def monitor(
+    process_group: str | None = None,
+    /,
+    *,
+    sample_rate: float | None = None,
+    capture: Mapping[Literal["args", "result", "locals"], bool] | None = None,
+    serializer: Literal["smart", "repr", "json"] | Callable[[Any], str] = "smart",
+    max_repr: int = 1_000,
+    sensitive_fields: tuple[str, ...] = ("password", "api_key", "token"),
+    queue_warning_threshold: int = 8_000,
+) -> _Decorator: ...
+@overload
+def monitor(
+    *,
+    process_group: str | None = None,
+    sample_rate: float | None = None,
+    capture: Mapping[Literal["args", "result", "locals"], bool] | None = None,
+    serializer: Literal["smart", "repr", "json"] | Callable[[Any], str] = "smart",
+    max_repr: int = 1_000,
+    sensitive_fields: tuple[str, ...] = ("password", "api_key", "token"),
+    queue_warning_threshold: int = 8_000,
+) -> _Decorator: ...
+
+class span:
+    def __new__(cls, name: str, /, **fields: Any) -> span: ...
+    def __enter__(self) -> span: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Literal[False]: ...
+
+class session:
+    name: str
+    id: str
+    def __init__(self, name: str, **data: Any) -> None: ...
+    def emit(self, event_type: str, **data: Any) -> None: ...
+    def __enter__(self) -> session: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+def event(event_type: str, **data: Any) -> None: ...
+def metric(name: str, value: float, unit: str = "", /, **attributes: Any) -> None: ...
+def flush(timeout: float = 5.0) -> bool: ...
+def stats() -> dict[str, int]: ...

@@ -1,0 +1,78 @@
+"""The serializers that need Python: ``repr`` and ``json``.
+
+They run the program's own code (its ``__repr__``), which the smart one never does. What stands under a
+sensitive key is replaced before anything looks at it, at any depth.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable
+
+_MASK = "***"
+_DEPTH = 8
+_ITEMS = 1_000
+
+
+class _Masked:
+    """Looks like the mask in ``repr`` and in JSON."""
+
+    def __repr__(self) -> str:
+        return _MASK
+
+
+_MASKED = _Masked()
+
+
+def choose(
+    serializer: str | Callable[[Any], str], sensitive: tuple[str, ...]
+) -> Callable[[Any], str] | None:
+    """The function for a ``serializer`` option; ``None`` for the smart one, which is native."""
+    if callable(serializer):
+        return serializer
+    words = tuple(word.lower() for word in sensitive if word)
+    if serializer == "smart":
+        return None
+    if serializer == "repr":
+        return lambda value: repr(_without_secrets(value, words, _DEPTH))
+    if serializer == "json":
+        return lambda value: json.dumps(
+            _without_secrets(value, words, _DEPTH), default=_class_name, ensure_ascii=False
+        )
+    raise ValueError(f"serializer is smart, repr, json, or a function, not {serializer!r}")
+
+
+def _is_sensitive(key: object, words: tuple[str, ...]) -> bool:
+    if not isinstance(key, str):
+        return False
+    key = key.lower()
+    return any(key == word or key.endswith("_" + word) for word in words)
+
+
+def _without_secrets(value: Any, words: tuple[str, ...], depth: int) -> Any:
+    """A copy of the built-in containers in ``value``, masked and bounded; a cycle ends at the depth."""
+    kind = type(value)
+    if kind not in (dict, list, tuple):
+        return value
+    if depth == 0:
+        return _Ellipsis()
+    if kind is dict:
+        items = list(value.items())[:_ITEMS]
+        return {
+            key: _MASKED if _is_sensitive(key, words) else _without_secrets(item, words, depth - 1)
+            for key, item in items
+        }
+    return kind(_without_secrets(item, words, depth - 1) for item in value[:_ITEMS])
+
+
+class _Ellipsis:
+    """What is too deep to be shown."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _class_name(value: Any) -> str:
+    if isinstance(value, (_Masked, _Ellipsis)):
+        return repr(value)
+    return f"<{type(value).__name__} at {id(value):#x}>"

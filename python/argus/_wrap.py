@@ -1,0 +1,75 @@
+"""Functions that run in steps, as the functions that they are.
+
+``inspect.iscoroutinefunction`` and its like look at a function's code, so these are real ``async def``
+and generator functions. Each opens the span with its first step and hands the body's steps to the
+native module.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, Callable
+
+from argus import _native
+
+
+def for_kind(function: Callable[..., Any], native: Any) -> Any:
+    """What stands for ``function`` in the program: ``native`` itself when it runs in one go."""
+    if inspect.iscoroutinefunction(function):
+        wrap = _coroutine
+    elif inspect.isasyncgenfunction(function):
+        wrap = _async_generator
+    elif inspect.isgeneratorfunction(function):
+        wrap = _generator
+    else:
+        return native
+    return functools.wraps(function)(wrap(function, native))
+
+
+def _coroutine(function: Callable[..., Any], native: Any) -> Callable[..., Any]:
+    open_span, steps = _native.OpenSpan, _native.Steps
+
+    async def monitored(*args: Any, **kwargs: Any) -> Any:
+        span = open_span(native, args, kwargs)
+        return await steps(span, function(*args, **kwargs), "coroutine")
+
+    return monitored
+
+
+def _generator(function: Callable[..., Any], native: Any) -> Callable[..., Any]:
+    open_span, steps = _native.OpenSpan, _native.Steps
+
+    def monitored(*args: Any, **kwargs: Any) -> Any:
+        span = open_span(native, args, kwargs)
+        return (yield from steps(span, function(*args, **kwargs), "generator"))
+
+    return monitored
+
+
+def _async_generator(function: Callable[..., Any], native: Any) -> Callable[..., Any]:
+    open_span, steps = _native.OpenSpan, _native.Steps
+
+    async def monitored(*args: Any, **kwargs: Any) -> Any:
+        span = open_span(native, args, kwargs)
+        body = function(*args, **kwargs)
+        try:
+            value = await steps(span, body.__anext__(), "piece")
+            while True:
+                span.yielded(value)
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    await steps(span, body.aclose().__await__(), "piece")
+                    raise
+                except BaseException as error:
+                    value = await steps(span, body.athrow(error).__await__(), "piece")
+                else:
+                    value = await steps(span, body.asend(sent).__await__(), "piece")
+        except StopAsyncIteration:
+            span.finish()
+        except BaseException as error:
+            span.fail(error)
+            raise
+
+    return monitored
