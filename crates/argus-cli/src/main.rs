@@ -23,6 +23,7 @@ mod completions;
 
 mod exit;
 mod failure;
+mod keeper;
 mod open;
 
 mod moment;

@@ -9,6 +9,7 @@ use argus_tui::{WatchError, WatchOptions};
 
 use crate::exit::Exit;
 use crate::failure::Refusal;
+use crate::keeper;
 use crate::open::store_if_any;
 
 /// Watch programs live: open calls, CPU, memory, what just ended
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     }
     // What cannot be used is refused before anything is made beside it.
     store_if_any(data)?;
+    keeper::keep(data)?;
     let follower = Follower::bind(data).context("cannot follow the database")?;
     let options = WatchOptions {
         database: data.database().to_owned(),
