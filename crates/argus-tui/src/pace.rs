@@ -1,7 +1,7 @@
 //! When to read and when to draw.
 //!
 //! News after a quiet moment is read at once; under a stream of commits, reading takes at most one
-//! part in twenty of the time, however large the store has grown. A frame is drawn when something
+//! part in ten of the time, however large the store has grown. A frame is drawn when something
 //! changed, and otherwise only as often as a shown elapsed time changes.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const SHORTEST_GAP: Duration = Duration::from_millis(33);
 const LONGEST_GAP: Duration = Duration::from_secs(1);
 
 /// One part of reading to so many of waiting.
-const REST: u32 = 20;
+const REST: u32 = 10;
 
 /// When to complete a picture that was only partly read.
 const COMPLETE: Duration = Duration::from_millis(300);
@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(pace.until_read(start + cost), Some(gap));
         };
         check(&mut pace, ms(0), SHORTEST_GAP);
-        check(&mut pace, ms(10), ms(200));
+        check(&mut pace, ms(20), ms(200));
         check(&mut pace, ms(400), LONGEST_GAP);
     }
 

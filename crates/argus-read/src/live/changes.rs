@@ -37,6 +37,9 @@ const SAMPLES: usize = 4_096;
 /// Rows that are new since the last refresh, and those that replace what was there.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
+    /// The newest ended span of any process when reading began, where only one process is read.
+    /// Cursors move there, lest every refresh search again through what others did.
+    pub head: Option<i64>,
     /// All open spans, oldest first; one more than the limit says that there are more.
     pub open: Vec<StoredOpenSpan>,
     /// Spans that ended, oldest first.
@@ -93,8 +96,13 @@ pub(super) struct Cursors {
 impl Cursors {
     pub(super) fn advance(&mut self, changes: &Changes, now: Timestamp) {
         let newest = |cursor: &mut Option<i64>, id: Option<i64>| *cursor = id.max(*cursor);
-        newest(&mut self.ended, changes.ended.last().map(|row| row.id));
-        newest(&mut self.failed, changes.failed.last().map(|row| row.id));
+        for (cursor, rows) in [
+            (&mut self.ended, &changes.ended),
+            (&mut self.failed, &changes.failed),
+        ] {
+            newest(cursor, changes.head);
+            newest(cursor, rows.last().map(|row| row.id));
+        }
         let Some(outside) = &changes.outside else {
             return;
         };
@@ -128,11 +136,19 @@ pub(super) fn read(
         status: Some(Status::Err),
         ..all.clone()
     };
+    let head = match options.pid {
+        None => None,
+        Some(_) => {
+            let newest = store.spans(&SpanFilter::default(), Page::newest(1))?;
+            newest.first().map(|span| span.id)
+        }
+    };
     let spans = |filter, cursor, limit| {
         let page = |page| store.spans(filter, page);
         follow(cursor, limit, |span: &StoredSpan| span.id, page)
     };
     let mut changes = Changes {
+        head,
         open,
         ended: spans(&all, state.cursors.ended, options.recent)?,
         failed: spans(&failed, state.cursors.failed, options.errors)?,

@@ -154,6 +154,34 @@ fn under_a_flood_the_newest_are_shown_and_no_failure_is_hidden() {
 }
 
 #[test]
+fn one_process_is_followed_past_what_others_do() {
+    let mut store = Memory::new();
+    let mut state = LiveState::new(LiveOptions {
+        pid: Some(7),
+        recent: 3,
+        ..LiveOptions::default()
+    });
+    let mut others = (1_000..).map(|number| SpanRow {
+        key: SpanKey {
+            producer: producer(8),
+            number: SpanNumber(number),
+        },
+        ..ended(number, Status::Err)
+    });
+    for round in 1..=4 {
+        let mut batch = Batch::default();
+        batch.ended.extend(others.by_ref().take(10));
+        batch.ended.push(ended(round, Status::Err));
+        batch.ended.extend(others.by_ref().take(10));
+        store.commit(&batch).unwrap();
+        state.refresh(&store, second(round)).unwrap();
+        assert_eq!(state.recent()[0].key, key(round));
+    }
+    assert_eq!(recent(&state), [4, 3, 2]);
+    assert_eq!(state.errors().len(), 4);
+}
+
+#[test]
 fn a_killed_process_shows_its_end_and_its_spans_as_interrupted() {
     let mut store = Memory::new();
     let mut state = LiveState::default();

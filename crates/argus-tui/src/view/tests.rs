@@ -118,6 +118,7 @@ fn busy() -> LiveState {
     let mut state = LiveState::default();
     state.apply(
         Changes {
+            head: None,
             open: vec![
                 open(1, 0, "shop.main", 0.0),
                 open(2, 1, "shop.load", 9.5),
