@@ -72,6 +72,20 @@ fn a_damaged_database_is_refused_and_kept() {
     assert_eq!(fs::read_to_string(recording.database()).unwrap(), text);
 }
 
+#[test]
+fn damaged_pages_are_refused_not_shown_as_nothing() {
+    let recording = Recording::sample();
+    let mut bytes = fs::read(recording.database()).unwrap();
+    bytes[8192..].fill(0xff);
+    fs::write(recording.database(), &bytes).unwrap();
+    for arguments in [["status"], ["traces"], ["logs"], ["metrics"], ["analyze"]] {
+        let answer = recording.argus(&arguments);
+        assert_eq!(answer.code, 3, "{arguments:?}: {answer:?}");
+        assert_eq!(answer.stdout, "", "{arguments:?}");
+    }
+    assert_eq!(fs::read(recording.database()).unwrap(), bytes);
+}
+
 fn usage(arguments: &[&str]) -> Answer {
     let answer = Recording::sample().argus(arguments);
     assert_eq!(answer.code, 2, "{arguments:?}: {answer:?}");
