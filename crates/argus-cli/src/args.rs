@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::Refusal;
 use crate::moment::{self, When};
 use crate::output::{self, Format};
-use crate::{analyze, completions, gaze, logs, metrics, query, run, status, traces, watch};
+use crate::{analyze, collector, completions, gaze, logs, metrics, query, run, status, traces, watch};
 
 /// A flight recorder for programs: what they are doing now, and everything they did
 #[derive(Debug, Parser)]
@@ -40,6 +40,7 @@ pub(crate) enum Command {
     Metrics(metrics::Args),
     Analyze(analyze::Args),
     Query(query::Args),
+    Collector(collector::Args),
     Completions(completions::Args),
 }
 

@@ -19,6 +19,7 @@ mod query;
 mod status;
 mod traces;
 
+mod collector;
 mod completions;
 
 mod exit;
@@ -57,6 +58,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Metrics(args) => metrics::run(args, &data()?),
         Command::Analyze(args) => analyze::run(args, &data()?),
         Command::Query(args) => query::run(args, &data()?),
+        Command::Collector(args) => collector::run(args, &data()?),
         Command::Completions(args) => completions::run(args),
     }
 }

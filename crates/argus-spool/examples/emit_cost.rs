@@ -13,7 +13,9 @@ use argus_spool::{Weight, define, place, span_end, span_start};
 
 fn release_everything() {
     let place = place::from_environment().expect("a place is set");
-    let Ok(found) = producers(&place.spool()) else { return };
+    let Ok(found) = producers(&place.spool()) else {
+        return;
+    };
     for (id, directory) in found {
         for (_, path) in chunks(&directory).unwrap_or_default() {
             if let Ok(Some(mut reader)) = ChunkReader::open(&path, id)
@@ -44,11 +46,17 @@ fn main() {
                 encode_parameter_key(out, 1)?;
                 encode_int(out, round)
             });
-            let head = OutcomeHead { result: true, ..OutcomeHead::default() };
+            let head = OutcomeHead {
+                result: true,
+                ..OutcomeHead::default()
+            };
             span_end(span, head, Weight::Normal, |out| encode_int(out, call));
         }
         let taken = start.elapsed();
-        println!("{:6.1} ns a span", taken.as_nanos() as f64 / f64::from(CALLS));
+        println!(
+            "{:6.1} ns a span",
+            taken.as_nanos() as f64 / f64::from(CALLS)
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     println!("{:?}", argus_spool::stats());

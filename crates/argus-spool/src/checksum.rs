@@ -36,7 +36,9 @@ fn words_sse42(register: u32, words: &[u64]) -> u32 {
 }
 
 fn words_portable(register: u32, words: &[u64]) -> u32 {
-    words.iter().fold(register, |sum, word| !crc32c::crc32c_append(!sum, &word.to_le_bytes()))
+    words.iter().fold(register, |sum, word| {
+        !crc32c::crc32c_append(!sum, &word.to_le_bytes())
+    })
 }
 
 /// Feeds bytes, a multiple of eight, into the register.

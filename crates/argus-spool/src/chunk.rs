@@ -58,7 +58,9 @@ impl Chunk {
             anchor: boot_anchor(),
             thread: host::thread_name(),
         };
-        self.mapping.word(format::RECORDS).store(0, Ordering::Relaxed);
+        self.mapping
+            .word(format::RECORDS)
+            .store(0, Ordering::Relaxed);
         let bytes = head.encode();
         for copy in format::HEADS {
             // SAFETY: heads are written by the chunk's owner only; a reader checks their CRC.
@@ -74,8 +76,12 @@ impl Chunk {
         self.end = end;
         self.retired_at = now;
         let mark = format::mark(self.generation, end);
-        self.mapping.word(format::SEAL).store(mark, Ordering::Release);
-        self.mapping.word(format::SEAL + 8).store(!mark, Ordering::Release);
+        self.mapping
+            .word(format::SEAL)
+            .store(mark, Ordering::Release);
+        self.mapping
+            .word(format::SEAL + 8)
+            .store(!mark, Ordering::Release);
     }
 
     /// How far the collector has committed this generation; nothing yet when it has not begun.
@@ -86,13 +92,15 @@ impl Chunk {
 
     /// Whether the collector has released the current generation.
     pub(crate) fn is_released(&self) -> bool {
-        self.collector_word(format::RELEASED).is_some_and(|released| released == self.generation)
+        self.collector_word(format::RELEASED)
+            .is_some_and(|released| released == self.generation)
     }
 
     /// Whether the collector has released this handle's generation, even if the chunk has been taken
     /// again since.
     pub(crate) fn is_released_since(&self) -> bool {
-        self.collector_word(format::RELEASED).is_some_and(|released| released >= self.generation)
+        self.collector_word(format::RELEASED)
+            .is_some_and(|released| released >= self.generation)
     }
 
     fn collector_word(&self, offset: u32) -> Option<u64> {

@@ -32,7 +32,10 @@ pub fn boot_anchor() -> ClockAnchor {
 }
 
 fn read(clock: libc::clockid_t) -> i64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a valid place to write to.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec * 1_000_000_000 + time.tv_nsec
@@ -65,7 +68,11 @@ impl ClockBase {
         let trusted = cfg!(target_arch = "x86_64")
             && std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc");
         let counter = if trusted { counter() } else { 0 };
-        Self { counter, monotonic: monotonic_now().nanos(), trusted }
+        Self {
+            counter,
+            monotonic: monotonic_now().nanos(),
+            trusted,
+        }
     }
 }
 
@@ -95,13 +102,24 @@ pub(crate) struct ThreadClock {
 
 impl ThreadClock {
     pub(crate) fn new(base: ClockBase) -> Self {
-        Self { base, from: 0, stretch: 0, rate: 0, anchor: 0, last: 0 }
+        Self {
+            base,
+            from: 0,
+            stretch: 0,
+            rate: 0,
+            anchor: 0,
+            last: 0,
+        }
     }
 
     /// The time now.
     #[inline]
     pub(crate) fn now(&mut self) -> (Monotonic, Tick) {
-        let passed = if self.stretch == 0 { u64::MAX } else { counter().wrapping_sub(self.from) };
+        let passed = if self.stretch == 0 {
+            u64::MAX
+        } else {
+            counter().wrapping_sub(self.from)
+        };
         if passed >= self.stretch {
             return self.renew();
         }
@@ -119,7 +137,11 @@ impl ThreadClock {
             self.extrapolate_from(ticks, now);
         }
         let over = now.saturating_sub(self.anchor) >= LONGEST_STRETCH_NS;
-        let tick = if self.stretch != 0 || over { Tick::StretchOver } else { Tick::Within };
+        let tick = if self.stretch != 0 || over {
+            Tick::StretchOver
+        } else {
+            Tick::Within
+        };
         if self.stretch != 0 || over {
             self.anchor = now;
         }
@@ -133,7 +155,8 @@ impl ThreadClock {
             return;
         }
         let passed = ticks.wrapping_sub(self.from);
-        let predicted = u128::from(self.anchor) + (u128::from(passed) * u128::from(self.rate) >> 32);
+        let predicted =
+            u128::from(self.anchor) + (u128::from(passed) * u128::from(self.rate) >> 32);
         let error = predicted.abs_diff(u128::from(now));
         let allowed = u128::from(TOLERATED_ERROR_NS) + u128::from(now - self.anchor) / 1_000;
         if error > allowed {
@@ -183,7 +206,11 @@ mod tests {
 
     #[test]
     fn without_a_counter_the_clock_is_read_directly_and_still_ticks() {
-        let base = ClockBase { counter: 0, monotonic: monotonic_now().nanos(), trusted: false };
+        let base = ClockBase {
+            counter: 0,
+            monotonic: monotonic_now().nanos(),
+            trusted: false,
+        };
         let mut clock = ThreadClock::new(base);
         let (first, tick) = clock.now();
         assert_eq!(tick, Tick::StretchOver);

@@ -28,14 +28,14 @@ use crate::map::{Create, Mapping};
 use crate::monotonic_now;
 
 /// How long a heartbeat is good for.
-pub const HEARTBEAT_GOOD_FOR: Duration = Duration::from_millis(1_500);
+pub const HEARTBEAT_GOOD_FOR: Duration = Duration::from_millis(1_200);
 /// The disk budget of a data folder where none is set: 1 GiB.
 pub const DEFAULT_BUDGET: u64 = 1 << 30;
 
 const PAGE: usize = 4096;
 const MAGIC: u64 = u64::from_le_bytes(*b"ARGSCTL1");
 /// How long a started collector is given before somebody else starts one.
-const START_GRACE: Duration = Duration::from_millis(1_500);
+const START_GRACE: Duration = Duration::from_millis(1_200);
 
 /// What a reservation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,12 @@ impl ControlPage {
         match magic.compare_exchange(0, MAGIC, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => page.budget().store(DEFAULT_BUDGET, Ordering::Release),
             Err(MAGIC) => {}
-            Err(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a control page")),
+            Err(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "not a control page",
+                ));
+            }
         }
         Ok(page)
     }
@@ -126,7 +131,9 @@ impl ControlPage {
     /// Collector: says that it lives.
     pub fn beat(self, pid: u32) {
         self.half(80).store(pid, Ordering::Relaxed);
-        self.0.word(72).store(monotonic_now().nanos(), Ordering::Release);
+        self.0
+            .word(72)
+            .store(monotonic_now().nanos(), Ordering::Release);
     }
 
     /// Collector: says that it leaves.
@@ -140,8 +147,7 @@ impl ControlPage {
     /// The collector's pid while its heartbeat is good.
     pub fn living_collector(self) -> Option<u32> {
         let heartbeat = Monotonic::from_nanos(self.0.word(72).load(Ordering::Acquire));
-        let good = heartbeat.nanos() != 0
-            && monotonic_now().since(heartbeat) < HEARTBEAT_GOOD_FOR;
+        let good = heartbeat.nanos() != 0 && monotonic_now().since(heartbeat) < HEARTBEAT_GOOD_FOR;
         good.then(|| self.half(80).load(Ordering::Relaxed))
     }
 
@@ -154,7 +160,9 @@ impl ControlPage {
         // A claim from another boot lies in the future.
         let waiting = waiting && last <= now.nanos();
         !waiting
-            && claim.compare_exchange(last, now.nanos(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            && claim
+                .compare_exchange(last, now.nanos(), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Collector: tells everybody who waits for a commit.
@@ -194,7 +202,9 @@ impl ControlPage {
     /// Gives `bytes` back to the disk budget.
     pub fn give_back(self, bytes: u64) {
         let subtract = |allocated: u64| Some(allocated.saturating_sub(bytes));
-        let _ = self.allocated().fetch_update(Ordering::AcqRel, Ordering::Relaxed, subtract);
+        let _ = self
+            .allocated()
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, subtract);
     }
 
     /// Collector: sets what the spool files really take, which heals what crashes left behind.
@@ -204,7 +214,10 @@ impl ControlPage {
 
     /// Bytes of spool files reserved, and the budget.
     pub fn usage(self) -> (u64, u64) {
-        (self.allocated().load(Ordering::Relaxed), self.budget().load(Ordering::Relaxed))
+        (
+            self.allocated().load(Ordering::Relaxed),
+            self.budget().load(Ordering::Relaxed),
+        )
     }
 
     /// Sets the budget of the data folder.

@@ -47,7 +47,10 @@ pub fn describe(subject: &SubjectInfo<'_>) -> &'static Definition {
 }
 
 fn leak(body: Body) -> &'static Definition {
-    Box::leak(Box::new(Definition { number: NEXT.fetch_add(1, Ordering::Relaxed), body }))
+    Box::leak(Box::new(Definition {
+        number: NEXT.fetch_add(1, Ordering::Relaxed),
+        body,
+    }))
 }
 
 impl Definition {

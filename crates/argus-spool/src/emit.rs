@@ -88,7 +88,11 @@ pub fn span_start(
         encode_span_start_head(out, name.number(), number, parent, at)?;
         fields(out)
     });
-    if written == Appended::Accepted { number } else { SpanNumber::NONE }
+    if written == Appended::Accepted {
+        number
+    } else {
+        SpanNumber::NONE
+    }
 }
 
 /// Ends a span now. `body` writes what `head` announces, in the order result value, exception text,
@@ -106,10 +110,12 @@ pub fn span_end(
         return Appended::Disabled;
     }
     match pen() {
-        Reached::Pen(pen) if !number.is_none() => pen.append(Kind::SpanEnd, weight, &[], |out, at| {
-            encode_span_end_head(out, head, number, at)?;
-            body(out)
-        }),
+        Reached::Pen(pen) if !number.is_none() => {
+            pen.append(Kind::SpanEnd, weight, &[], |out, at| {
+                encode_span_end_head(out, head, number, at)?;
+                body(out)
+            })
+        }
         Reached::Pen(pen) => pen.lose(weight),
         other => lose(&other, weight),
     }

@@ -31,7 +31,11 @@ pub fn flush(timeout: Duration) -> Flushed {
     // SAFETY: set once per process, to a leaked box.
     let opened = page().and_then(|page| unsafe { page.process.load(Ordering::Acquire).as_ref() });
     let Some(process) = opened else {
-        return if stats().emitted == 0 { Flushed::Committed } else { Flushed::TimedOut };
+        return if stats().emitted == 0 {
+            Flushed::Committed
+        } else {
+            Flushed::TimedOut
+        };
     };
     let mut goals = process.goals();
     let flushed = await_goals(process, &mut goals, timeout);
@@ -60,5 +64,8 @@ fn await_goals(process: &'static Process, goals: &mut Vec<Goal>, timeout: Durati
 fn is_reached(goal: &Goal) -> bool {
     goal.offset <= FIRST_RECORD
         || goal.chunk.is_released_since()
-        || goal.chunk.committed().is_some_and(|offset| offset >= goal.offset)
+        || goal
+            .chunk
+            .committed()
+            .is_some_and(|offset| offset >= goal.offset)
 }

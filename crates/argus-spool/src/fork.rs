@@ -95,7 +95,11 @@ impl Tally {
             self.from.store(now.nanos(), Ordering::Relaxed);
         }
         self.to.store(now.nanos(), Ordering::Relaxed);
-        let counter = if weight == Weight::Error { errors } else { normal };
+        let counter = if weight == Weight::Error {
+            errors
+        } else {
+            normal
+        };
         counter.fetch_add(1, Ordering::Release);
     }
 

@@ -151,7 +151,9 @@ impl Head {
     /// Reads a head; nothing when it is damaged, empty, or of another format.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; HEAD_LEN] = bytes.get(..HEAD_LEN)?.try_into().ok()?;
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
         let valid = bytes[..8] == CHUNK_MAGIC
             && word(8) == FORMAT_VERSION
@@ -172,7 +174,11 @@ impl Head {
 
     /// The owner's name as text.
     pub fn thread_name(&self) -> String {
-        let end = self.thread.iter().position(|byte| *byte == 0).unwrap_or(self.thread.len());
+        let end = self
+            .thread
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.thread.len());
         String::from_utf8_lossy(&self.thread[..end]).into_owned()
     }
 }
@@ -222,7 +228,10 @@ mod tests {
     #[test]
     fn a_torn_word_is_not_believed() {
         let mut bytes = word_bytes(mark(0x1_0000_0002, 512));
-        assert_eq!(checked_word(&bytes).and_then(|mark| offset_in_mark(mark, 2)), Some(512));
+        assert_eq!(
+            checked_word(&bytes).and_then(|mark| offset_in_mark(mark, 2)),
+            Some(512)
+        );
         bytes[3] ^= 1;
         assert_eq!(checked_word(&bytes), None);
     }

@@ -32,7 +32,11 @@ pub(crate) fn wake(word: &AtomicU32, count: i32, reach: Reach) {
 }
 
 fn private(reach: Reach) -> i32 {
-    if reach == Reach::Process { libc::FUTEX_PRIVATE_FLAG } else { 0 }
+    if reach == Reach::Process {
+        libc::FUTEX_PRIVATE_FLAG
+    } else {
+        0
+    }
 }
 
 /// A lock whose unlocked state is zero, so that wiping its memory unlocks it.
@@ -54,7 +58,9 @@ impl WordLock {
     }
 
     fn acquire(&self) {
-        let taken = self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed);
+        let taken = self
+            .0
+            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed);
         if taken.is_err() {
             while self.0.swap(CONTENDED, Ordering::Acquire) != FREE {
                 wait(&self.0, CONTENDED, None, Reach::Process);

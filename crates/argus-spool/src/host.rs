@@ -21,15 +21,22 @@ pub fn producer_id() -> ProducerId {
 pub fn machine() -> u64 {
     let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     // FNV-1a, 64 bits: spreads well, and this is no secret worth a cryptographic hash.
-    id.trim().bytes().chain(*b"argus").fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    id.trim()
+        .bytes()
+        .chain(*b"argus")
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
 }
 
 /// The first half of the kernel's boot id; 0 where there is none.
 pub fn boot() -> u64 {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    let digits: String = text
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
     u64::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
@@ -54,8 +61,11 @@ pub fn process_name() -> String {
 /// The process's arguments, joined by spaces.
 pub fn command_line() -> String {
     let bytes = fs::read("/proc/self/cmdline").unwrap_or_default();
-    let parts: Vec<_> =
-        bytes.split(|b| *b == 0).filter(|p| !p.is_empty()).map(String::from_utf8_lossy).collect();
+    let parts: Vec<_> = bytes
+        .split(|b| *b == 0)
+        .filter(|p| !p.is_empty())
+        .map(String::from_utf8_lossy)
+        .collect();
     parts.join(" ")
 }
 
@@ -83,7 +93,8 @@ pub(crate) fn thread_name() -> [u8; 24] {
 fn nonce() -> u64 {
     let mut bytes = [0; 8];
     // SAFETY: `bytes` is a valid place for eight bytes.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    let got =
+        unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
     if got == 8 {
         return u64::from_ne_bytes(bytes);
     }

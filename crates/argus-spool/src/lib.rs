@@ -104,24 +104,24 @@
 //! | write committed, released, drained | no | yes |
 //! | unlink | own released chunks | all, once the process is dead and everything is synced |
 
-pub mod format;
 mod checksum;
-mod map;
-mod clock;
-mod futex;
-pub mod control;
-pub mod host;
-pub mod place;
 mod chunk;
-mod fork;
-mod process;
-mod writer;
+mod clock;
+pub mod control;
 mod definition;
 mod emit;
 mod flush;
+mod fork;
+pub mod format;
+mod futex;
+pub mod host;
 mod life;
+mod map;
+pub mod place;
+mod process;
 pub mod read;
 pub mod starter;
+mod writer;
 
 pub use clock::{boot_anchor, monotonic_now};
 pub use definition::{Definition, define, describe};

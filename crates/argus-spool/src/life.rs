@@ -45,5 +45,9 @@ pub fn span_start_at(
         encode_span_start_head(out, name.number(), number, parent, at)?;
         fields(out)
     });
-    if written == Appended::Accepted { number } else { SpanNumber::NONE }
+    if written == Appended::Accepted {
+        number
+    } else {
+        SpanNumber::NONE
+    }
 }

@@ -38,7 +38,11 @@ impl Mapping {
     /// is closed before this returns. A file made exclusively is removed again on failure.
     pub(crate) fn create(path: &Path, length: usize, create: Create) -> io::Result<Self> {
         let name = CString::new(path.as_os_str().as_bytes())?;
-        let exclusive = if create == Create::Exclusively { libc::O_EXCL } else { 0 };
+        let exclusive = if create == Create::Exclusively {
+            libc::O_EXCL
+        } else {
+            0
+        };
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC | libc::O_NOFOLLOW | exclusive;
         // SAFETY: `name` is a NUL-terminated string that outlives the call.
         let fd = unsafe { libc::open(name.as_ptr(), flags, 0o600) };
@@ -103,7 +107,10 @@ impl Mapping {
 
     /// The address of the byte at `offset`.
     pub(crate) fn at(self, offset: u32) -> *mut u8 {
-        assert!((offset as usize) < self.length, "an offset lies in its mapping");
+        assert!(
+            (offset as usize) < self.length,
+            "an offset lies in its mapping"
+        );
         // SAFETY: the offset lies in the mapping, as just asserted.
         unsafe { self.start.as_ptr().add(offset as usize) }
     }

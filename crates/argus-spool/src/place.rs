@@ -42,13 +42,18 @@ pub fn absolute(place: DataDir) -> DataDir {
 /// to another user is refused.
 pub fn prepare(place: &DataDir) -> Result<(), PlaceError> {
     let folder = place.folder();
-    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         make(parent)?;
     }
     for folder in [folder, place.spool(), place.followers()] {
         make(&folder)?;
-        let data = std::fs::metadata(&folder)
-            .map_err(|source| PlaceError::Io { path: folder.clone(), source })?;
+        let data = std::fs::metadata(&folder).map_err(|source| PlaceError::Io {
+            path: folder.clone(),
+            source,
+        })?;
         if !is_ours(&data) {
             return Err(PlaceError::NotOurs(folder));
         }
@@ -61,7 +66,10 @@ pub fn prepare(place: &DataDir) -> Result<(), PlaceError> {
 
 fn make(folder: &Path) -> Result<(), PlaceError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| PlaceError::Io { path: folder.to_owned(), source })
+    made.map_err(|source| PlaceError::Io {
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 fn is_ours(data: &Metadata) -> bool {

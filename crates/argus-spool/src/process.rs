@@ -184,13 +184,17 @@ impl Process {
     fn with_pool<R>(&self, critical: impl FnOnce(&mut Pool, &'static ForkPage) -> R) -> R {
         let page = page().expect("a process that opened its spool has the page");
         // SAFETY: the lock is held, so nobody else has a reference to the pool.
-        page.lock.with(|| critical(unsafe { &mut *self.pool.get() }, page))
+        page.lock
+            .with(|| critical(unsafe { &mut *self.pool.get() }, page))
     }
 
     /// An account for a new thread, one that a dead thread left if there is one.
     pub(crate) fn account(&self) -> &'static Account {
         self.with_pool(|pool, _| {
-            let free = pool.accounts.iter().find(|account| !account.in_use.load(Ordering::Relaxed));
+            let free = pool
+                .accounts
+                .iter()
+                .find(|account| !account.in_use.load(Ordering::Relaxed));
             let account = free.copied().unwrap_or_else(|| {
                 let fresh: &'static Account = Box::leak(Box::default());
                 pool.accounts.push(fresh);
@@ -204,7 +208,8 @@ impl Process {
     /// Gives a dead thread's account back.
     pub(crate) fn close_account(&self, account: &'static Account) {
         self.with_pool(|pool, _| {
-            pool.owned.retain(|owned| !std::ptr::eq(owned.account, account));
+            pool.owned
+                .retain(|owned| !std::ptr::eq(owned.account, account));
             account.in_use.store(false, Ordering::Relaxed);
         });
     }
@@ -224,8 +229,11 @@ impl Process {
                 None => self.allocate(pool, weight, least, wanted)?,
             };
             chunk.begin(self.id.nonce);
-            account.position.store(format::FIRST_RECORD, Ordering::Relaxed);
-            pool.owned.retain(|owned| !std::ptr::eq(owned.account, account));
+            account
+                .position
+                .store(format::FIRST_RECORD, Ordering::Relaxed);
+            pool.owned
+                .retain(|owned| !std::ptr::eq(owned.account, account));
             pool.owned.push(Owned { chunk, account });
             if pool.first.is_none() {
                 chunk.tally().adopt(&page.tally);
@@ -244,7 +252,11 @@ impl Process {
     ) -> Result<Chunk, LossReason> {
         let mut refused = LossReason::Budget;
         let smallest = least.max(MIN_CHUNK).next_power_of_two().min(MAX_CHUNK);
-        let reserve = if weight == Weight::Error { Reserve::Errors } else { Reserve::Normal };
+        let reserve = if weight == Weight::Error {
+            Reserve::Errors
+        } else {
+            Reserve::Normal
+        };
         for capacity in [wanted.max(smallest), smallest] {
             if !self.control.reserve(capacity.into(), reserve) {
                 continue;
@@ -304,7 +316,10 @@ impl Process {
                 chunk: owned.chunk,
                 offset: owned.account.position.load(Ordering::Acquire),
             });
-            let retired = pool.retired.iter().map(|chunk| Goal { chunk: *chunk, offset: chunk.end });
+            let retired = pool.retired.iter().map(|chunk| Goal {
+                chunk: *chunk,
+                offset: chunk.end,
+            });
             owned.chain(retired).collect()
         })
     }
@@ -316,8 +331,11 @@ impl Process {
 
     fn totals(&self) -> (u64, u64) {
         self.with_pool(|pool, _| {
-            let accepted =
-                pool.accounts.iter().map(|account| account.accepted.load(Ordering::Relaxed)).sum();
+            let accepted = pool
+                .accounts
+                .iter()
+                .map(|account| account.accepted.load(Ordering::Relaxed))
+                .sum();
             (accepted, pool.first.as_ref().map_or(0, Chunk::drained))
         })
     }
@@ -337,28 +355,29 @@ impl Pool {
             let idle = |chunk: &Chunk| {
                 chunk.number != 1 && now.since(chunk.retired_at) > IDLE_CHUNK && chunk.is_released()
             };
-            let Some(index) = self.retired.iter().position(idle) else { break };
+            let Some(index) = self.retired.iter().position(idle) else {
+                break;
+            };
             gone.push(self.retired.remove(index));
         }
         gone
     }
 }
 
-fn count_loss(
-    page: &ForkPage,
-    tally: &Tally,
-    weight: Weight,
-    reason: LossReason,
-    now: Monotonic,
-) {
+fn count_loss(page: &ForkPage, tally: &Tally, weight: Weight, reason: LossReason, now: Monotonic) {
     tally.count(weight, reason, now);
-    let total = if weight == Weight::Error { &page.lost_errors } else { &page.lost_normal };
+    let total = if weight == Weight::Error {
+        &page.lost_errors
+    } else {
+        &page.lost_normal
+    };
     total.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Counts a record lost while there is no spool.
 pub(crate) fn lose_unopened(page: &ForkPage, weight: Weight) {
-    page.lock.with(|| count_loss(page, &page.tally, weight, LossReason::Disk, monotonic_now()));
+    page.lock
+        .with(|| count_loss(page, &page.tally, weight, LossReason::Disk, monotonic_now()));
 }
 
 /// A process's account of its own records.
@@ -376,7 +395,9 @@ pub struct Stats {
 
 /// This process's account. Takes a lock; not for the hot path.
 pub fn stats() -> Stats {
-    let Some(page) = page() else { return Stats::default() };
+    let Some(page) = page() else {
+        return Stats::default();
+    };
     let lost_normal = page.lost_normal.load(Ordering::Relaxed);
     let lost_errors = page.lost_errors.load(Ordering::Relaxed);
     // SAFETY: set once per process, to a leaked box.

@@ -14,8 +14,8 @@ use argus_model::{Kind, Monotonic, ProducerId};
 
 use crate::checksum;
 use crate::format::{
-    self, COMMITTED, DRAINED, FIRST_RECORD, HEADS, Head, MAX_CHUNK, RECORD_HEAD, RECORDS,
-    RELEASED, SEAL, SMALLEST_RECORD, TALLY, TALLY_LEN,
+    self, COMMITTED, DRAINED, FIRST_RECORD, HEADS, Head, MAX_CHUNK, RECORD_HEAD, RECORDS, RELEASED,
+    SEAL, SMALLEST_RECORD, TALLY, TALLY_LEN,
 };
 
 /// The window that is read at once when records flow.
@@ -32,7 +32,11 @@ pub fn producers(spool: &Path) -> io::Result<Vec<(ProducerId, PathBuf)>> {
     let mut found = Vec::new();
     for entry in spool.read_dir()? {
         let entry = entry?;
-        if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+        if let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        {
             found.push((id, entry.path()));
         }
     }
@@ -128,14 +132,19 @@ impl ChunkReader {
     /// Opens a chunk of `producer`. Nothing while its head is not written or not believable.
     pub fn open(path: &Path, producer: ProducerId) -> io::Result<Option<Self>> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let file = options.open(path)?;
         let data = file.metadata()?;
         if !data.is_file() {
             return Ok(None);
         }
         let size = u32::try_from(data.len()).unwrap_or(u32::MAX).min(MAX_CHUNK) & !7;
-        let Some(head) = read_head(&file, producer.nonce)? else { return Ok(None) };
+        let Some(head) = read_head(&file, producer.nonce)? else {
+            return Ok(None);
+        };
         let mut reader = Self {
             file,
             size,
@@ -253,11 +262,19 @@ impl ChunkReader {
 
     fn hand_over(&mut self, kind: u8, length: u32, take: &mut impl FnMut(RawRecord<'_>)) {
         let at = (self.offset - self.window_at + RECORD_HEAD) as usize;
-        let phase = if self.offset < self.new_from { Phase::Before } else { Phase::New };
+        let phase = if self.offset < self.new_from {
+            Phase::Before
+        } else {
+            Phase::New
+        };
         if Kind::from_byte(kind).is_none_or(|kind| !kind.is_bookkeeping()) {
             self.records += 1;
         }
-        take(RawRecord { phase, kind, payload: &self.window[at..at + length as usize] });
+        take(RawRecord {
+            phase,
+            kind,
+            payload: &self.window[at..at + length as usize],
+        });
         self.offset += format::padded(RECORD_HEAD + length);
     }
 
@@ -267,7 +284,8 @@ impl ChunkReader {
         if !read_fully(&self.file, &mut bytes, 0)? {
             return Ok(Seal::Open);
         }
-        if newest_head(&bytes, self.nonce).is_some_and(|head| head.generation > self.head.generation)
+        if newest_head(&bytes, self.nonce)
+            .is_some_and(|head| head.generation > self.head.generation)
         {
             return Ok(Seal::Retaken);
         }
@@ -305,8 +323,12 @@ impl ChunkReader {
             return Ok(None);
         }
         let (prefix, seed) = (self.prefix, self.seed);
-        let Some(head) = self.bytes(at, SMALLEST_RECORD)? else { return Ok(None) };
-        let Some((state, rest)) = head.split_first_chunk() else { return Ok(None) };
+        let Some(head) = self.bytes(at, SMALLEST_RECORD)? else {
+            return Ok(None);
+        };
+        let Some((state, rest)) = head.split_first_chunk() else {
+            return Ok(None);
+        };
         let state = u64::from_le_bytes(*state);
         let Some((kind, length)) = format::parse_state(state, prefix) else {
             return Ok(None);
@@ -317,8 +339,12 @@ impl ChunkReader {
             return Ok(None);
         }
         self.effort = self.effort.saturating_sub(u64::from(total));
-        let Some(record) = self.bytes(at, total)? else { return Ok(None) };
-        let first = u64::from(u32::from_le_bytes([record[12], record[13], record[14], record[15]]));
+        let Some(record) = self.bytes(at, total)? else {
+            return Ok(None);
+        };
+        let first = u64::from(u32::from_le_bytes([
+            record[12], record[13], record[14], record[15],
+        ]));
         let found = checksum::words(seed, &[u64::from(at), state, first << 32]);
         let found = checksum::word_bytes(found, &record[SMALLEST_RECORD as usize..]);
         Ok((found == sum).then_some((kind, length)))
@@ -340,7 +366,10 @@ impl ChunkReader {
         self.window_at = at;
         let mut filled = 0;
         while filled < length {
-            match self.file.read_at(&mut self.window[filled..], u64::from(at) + filled as u64) {
+            match self
+                .file
+                .read_at(&mut self.window[filled..], u64::from(at) + filled as u64)
+            {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -370,17 +399,20 @@ impl ChunkReader {
     /// Tells the producer how far this generation is committed.
     pub fn write_committed(&self, offset: u32) -> io::Result<()> {
         let mark = format::mark(self.head.generation, offset);
-        self.file.write_all_at(&format::word_bytes(mark), COMMITTED.into())
+        self.file
+            .write_all_at(&format::word_bytes(mark), COMMITTED.into())
     }
 
     /// Gives this generation back to the producer. Only once all of it is committed and synced.
     pub fn write_released(&self) -> io::Result<()> {
-        self.file.write_all_at(&format::word_bytes(self.head.generation), RELEASED.into())
+        self.file
+            .write_all_at(&format::word_bytes(self.head.generation), RELEASED.into())
     }
 
     /// Tells the producer how many of its records are committed; on chunk 1.
     pub fn write_drained(&self, records: u64) -> io::Result<()> {
-        self.file.write_all_at(&records.to_le_bytes(), DRAINED.into())
+        self.file
+            .write_all_at(&records.to_le_bytes(), DRAINED.into())
     }
 
     /// The process's running gap; on chunk 1.
@@ -413,7 +445,11 @@ impl ChunkReader {
 
 fn read_head(file: &File, nonce: u64) -> io::Result<Option<Head>> {
     let mut bytes = [0; SEAL as usize];
-    Ok(if read_fully(file, &mut bytes, 0)? { newest_head(&bytes, nonce) } else { None })
+    Ok(if read_fully(file, &mut bytes, 0)? {
+        newest_head(&bytes, nonce)
+    } else {
+        None
+    })
 }
 
 /// The newest valid copy of the head in a chunk's first bytes.

@@ -20,7 +20,14 @@ use crate::process::{self, Process};
 
 const STACK: usize = 64 * 1024;
 /// What the collector needs of the host's environment.
-const KEPT_VARIABLES: [&str; 6] = ["HOME", "PATH", "TMPDIR", "ARGUS_LOG", "ARGUS_HOME", "ARGUS_DB"];
+const KEPT_VARIABLES: [&str; 6] = [
+    "HOME",
+    "PATH",
+    "TMPDIR",
+    "ARGUS_LOG",
+    "ARGUS_HOME",
+    "ARGUS_DB",
+];
 
 /// The collector could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +50,11 @@ pub enum StartError {
 
 /// For commands: makes sure that a collector runs for this data folder, started from `command` if
 /// none does, and waits until it says so, at most `patience`.
-pub fn ensure(place: &DataDir, command: &Path, patience: Duration) -> Result<ControlPage, StartError> {
+pub fn ensure(
+    place: &DataDir,
+    command: &Path,
+    patience: Duration,
+) -> Result<ControlPage, StartError> {
     place::prepare(place)?;
     let path = place.control();
     let control =
@@ -72,7 +83,9 @@ pub(crate) fn start_if_none(process: &Process) {
     if process.control.living_collector().is_some() || !may_start() {
         return;
     }
-    let Some(command) = find_command() else { return };
+    let Some(command) = find_command() else {
+        return;
+    };
     if process.control.claim_start() {
         spawn(command, &process.place);
     }
@@ -83,8 +96,8 @@ fn may_start() -> bool {
     static MAY: OnceLock<bool> = OnceLock::new();
     *MAY.get_or_init(|| {
         let off = std::env::var_os("ARGUS_COLLECTOR").is_some_and(|value| value == "off");
-        let service = std::env::var_os("INVOCATION_ID").is_some()
-            && std::os::unix::process::parent_id() == 1;
+        let service =
+            std::env::var_os("INVOCATION_ID").is_some() && std::os::unix::process::parent_id() == 1;
         let mut subreaper: c_int = 0;
         // SAFETY: the kernel writes one integer to a valid place.
         unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut subreaper) };
@@ -95,19 +108,28 @@ fn may_start() -> bool {
 fn find_command() -> Option<&'static Path> {
     static COMMAND: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = COMMAND.get_or_init(|| {
-        let named = std::env::var_os("ARGUS_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = std::env::var_os("ARGUS_BIN")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
         let configured = process::configuration().command.clone();
         let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
-            std::env::split_paths(&path).map(|folder| folder.join("argus")).collect::<Vec<_>>()
+            std::env::split_paths(&path)
+                .map(|folder| folder.join("argus"))
+                .collect::<Vec<_>>()
         });
-        named.into_iter().chain(configured).chain(on_path).find(|path| is_executable(path))
+        named
+            .into_iter()
+            .chain(configured)
+            .chain(on_path)
+            .find(|path| is_executable(path))
     });
     found.as_deref()
 }
 
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 /// The first `most` bytes of a text, at a character's border.
@@ -148,7 +170,11 @@ fn plan(command: &Path, place: &DataDir, inner_stack: *mut c_void) -> Option<Pla
     }
     let pointers = |texts: &[CString]| {
         let ending = std::iter::once(std::ptr::null());
-        texts.iter().map(|text| text.as_ptr()).chain(ending).collect()
+        texts
+            .iter()
+            .map(|text| text.as_ptr())
+            .chain(ending)
+            .collect()
     };
     Some(Plan {
         path: text(command.as_os_str())?,
@@ -211,7 +237,12 @@ extern "C" fn go_between(plan: *mut c_void) -> c_int {
     unsafe {
         let inner_stack = (*plan.cast::<Plan>()).inner_stack;
         libc::setsid();
-        libc::clone(become_collector, inner_stack, libc::CLONE_VM | libc::CLONE_VFORK, plan);
+        libc::clone(
+            become_collector,
+            inner_stack,
+            libc::CLONE_VM | libc::CLONE_VFORK,
+            plan,
+        );
         libc::_exit(0)
     }
 }
@@ -240,7 +271,11 @@ extern "C" fn become_collector(plan: *mut c_void) -> c_int {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         libc::chdir(c"/".as_ptr());
         libc::umask(0o077);
-        libc::execve(plan.path.as_ptr(), plan.arguments.as_ptr(), plan.environment.as_ptr());
+        libc::execve(
+            plan.path.as_ptr(),
+            plan.arguments.as_ptr(),
+            plan.environment.as_ptr(),
+        );
         libc::_exit(127)
     }
 }

@@ -17,7 +17,9 @@ use crate::clock::{ThreadClock, Tick};
 use crate::definition::Definition;
 use crate::emit::{Appended, Weight};
 use crate::fork::{ForkPage, page};
-use crate::format::{self, FIRST_RECORD, MAX_CHUNK, MIN_CHUNK, RECORD_HEAD, RECORDS, SMALLEST_RECORD};
+use crate::format::{
+    self, FIRST_RECORD, MAX_CHUNK, MIN_CHUNK, RECORD_HEAD, RECORDS, SMALLEST_RECORD,
+};
 use crate::process::{self, Account, Process};
 use crate::{boot_anchor, checksum, host, starter};
 
@@ -106,7 +108,9 @@ pub(crate) fn pen() -> Reached {
     // SAFETY: the pointer is this thread's own. The fields are looked at in place; a reference to
     // the whole is made only when no other is alive, which is what `busy` says.
     unsafe {
-        if !pen.is_null() && (*pen).page.process.load(Ordering::Relaxed).cast_const() == (*pen).process {
+        if !pen.is_null()
+            && (*pen).page.process.load(Ordering::Relaxed).cast_const() == (*pen).process
+        {
             if (*pen).busy {
                 return Reached::Busy((*pen).process);
             }
@@ -119,7 +123,9 @@ pub(crate) fn pen() -> Reached {
 #[cold]
 fn attach() -> Reached {
     let opened = page().and_then(|page| process::opened(page).map(|process| (page, process)));
-    let Some((page, process)) = opened else { return Reached::Nothing };
+    let Some((page, process)) = opened else {
+        return Reached::Nothing;
+    };
     let writer = Writer::new(page, process);
     let pen = Box::into_raw(Box::new(writer));
     // A pen inherited from the parent is left as it is: its memory is a copy, its chunk is not.
@@ -165,7 +171,9 @@ impl Writer {
             return;
         }
         let configuration = process::configuration();
-        let environment = std::env::var("ARGUS_APP_NAME").ok().filter(|name| !name.is_empty());
+        let environment = std::env::var("ARGUS_APP_NAME")
+            .ok()
+            .filter(|name| !name.is_empty());
         let process_name = host::process_name();
         let app_name = configuration.app_name.clone().or(environment);
         let command_line = host::command_line();
@@ -183,7 +191,9 @@ impl Writer {
             argus_version: env!("CARGO_PKG_VERSION"),
             parent_pid: std::os::unix::process::parent_id(),
         });
-        let written = self.append(Kind::Process, Weight::Normal, &[], |out, _| record.encode(out));
+        let written = self.append(Kind::Process, Weight::Normal, &[], |out, _| {
+            record.encode(out)
+        });
         if written != Appended::Accepted {
             self.process.unmark_introduced();
         }
@@ -249,7 +259,11 @@ impl Writer {
         now: Monotonic,
         body: &mut impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Result<(), Full> {
-        let limit = if weight == Weight::Error { self.end } else { self.normal_end };
+        let limit = if weight == Weight::Error {
+            self.end
+        } else {
+            self.normal_end
+        };
         for definition in definitions {
             let index = definition.number().0 as usize;
             if self.defined.get(index) != Some(&self.serial) {
@@ -302,7 +316,9 @@ impl Writer {
             AtomicU64::from_ptr(record.cast()).store(state.to_le(), Ordering::Release);
             self.position += total;
         }
-        self.account.position.store(self.position, Ordering::Release);
+        self.account
+            .position
+            .store(self.position, Ordering::Release);
         Ok(())
     }
 
@@ -325,7 +341,10 @@ impl Writer {
         let mut least = MIN_CHUNK;
         loop {
             self.rotate(weight, least, now)?;
-            if self.write_defined(kind, weight, definitions, now, body).is_ok() {
+            if self
+                .write_defined(kind, weight, definitions, now, body)
+                .is_ok()
+            {
                 return Ok(());
             }
             let capacity = self.chunk.map_or(MAX_CHUNK, |chunk| chunk.capacity());
@@ -353,7 +372,9 @@ impl Writer {
 
     /// A chunk, and for whom: an error takes from the errors' reserve only when it has to.
     fn take(&self, weight: Weight, least: u32) -> Result<(Chunk, Weight), LossReason> {
-        let taken = self.process.take(self.account, Weight::Normal, least, self.wanted);
+        let taken = self
+            .process
+            .take(self.account, Weight::Normal, least, self.wanted);
         match (taken, weight) {
             (Ok(chunk), _) => Ok((chunk, Weight::Normal)),
             (Err(reason), Weight::Normal) => Err(reason),
@@ -375,7 +396,11 @@ impl Writer {
         self.start = chunk.mapping.at(0);
         self.position = FIRST_RECORD;
         self.end = chunk.capacity();
-        self.normal_end = if granted == Weight::Error { 0 } else { self.end };
+        self.normal_end = if granted == Weight::Error {
+            0
+        } else {
+            self.end
+        };
         self.prefix = format::state_prefix(chunk.generation);
         self.seed = checksum::seed(self.process.id.nonce, chunk.number, chunk.generation);
         self.records = 0;
@@ -387,10 +412,15 @@ impl Writer {
 
     /// There is room again: tells what was lost meanwhile.
     fn close_gap(&mut self) {
-        let Some(tally) = self.process.tally() else { return };
+        let Some(tally) = self.process.tally() else {
+            return;
+        };
         if let Some(gap) = tally.gap() {
             let record = Record::Gap(gap);
-            if self.write(Kind::Gap, self.end, |out| record.encode(out)).is_ok() {
+            if self
+                .write(Kind::Gap, self.end, |out| record.encode(out))
+                .is_ok()
+            {
                 self.page.lock.with(|| tally.close());
             }
         }
@@ -412,7 +442,9 @@ impl Writer {
     #[cold]
     pub(crate) fn lose(&mut self, weight: Weight) -> Appended {
         let (now, _) = self.clock.now();
-        let reason = self.no_room.map_or(LossReason::Budget, |(_, reason)| reason);
+        let reason = self
+            .no_room
+            .map_or(LossReason::Budget, |(_, reason)| reason);
         self.process.lose(weight, reason, now);
         Appended::Lost
     }

@@ -79,6 +79,7 @@ laws! {
         an_end_before_the_start_gives_no_negative_duration,
         a_second_end_changes_nothing,
         rows_of_an_undescribed_producer_are_not_hidden,
+        a_producer_is_remembered_with_what_was_drained,
         captured_text_that_is_not_json_is_left_out;
     pages:
         paging_newest_first_loses_and_doubles_nothing,

@@ -2,8 +2,17 @@
 
 use argus_model::ProducerId;
 
-use crate::batch::{Batch, OpenSpan, Position};
+use crate::batch::{Batch, OpenSpan, Position, Subject};
 use crate::error::{CommitError, ReadError};
+
+/// What the store remembers of a producer: what a collector needs that takes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownProducer {
+    /// The process, as the producer described it.
+    pub subject: Subject,
+    /// Records read from its spool so far: stored, damaged and unknown ones.
+    pub drained: u64,
+}
 
 /// What an engine must promise to be written by the drain.
 ///
@@ -20,6 +29,9 @@ pub trait Sink: Send {
 
     /// Makes everything committed so far durable.
     fn sync(&mut self) -> Result<(), CommitError>;
+
+    /// What is remembered of this producer; nothing when it was never heard of.
+    fn known(&self, producer: ProducerId) -> Result<Option<KnownProducer>, ReadError>;
 
     /// How far the spool of this producer has been read.
     fn positions(&self, producer: ProducerId) -> Result<Vec<Position>, ReadError>;

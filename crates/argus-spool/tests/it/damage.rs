@@ -27,12 +27,18 @@ fn a_flipped_bit_costs_at_most_one_record_and_is_counted() {
     let whole: HashSet<u64> = (0..3000).collect();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..400 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let (_, path) = &files[(random >> 33) as usize % files.len()];
         let original = std::fs::read(path).unwrap();
         let mut flipped = original.clone();
         // Every head byte comes up in turn; the rest at random over what is written.
-        let at = if round < 128 { round } else { 512 + (random >> 20) as usize % 60_000 };
+        let at = if round < 128 {
+            round
+        } else {
+            512 + (random >> 20) as usize % 60_000
+        };
         flipped[at] ^= 1 << (random >> 61);
         std::fs::write(path, &flipped).unwrap();
         let (found, damaged) = values(id, &directory);

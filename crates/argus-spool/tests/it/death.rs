@@ -22,7 +22,10 @@ fn a_process_killed_at_random_loses_no_accepted_record() {
     for round in 0..100 {
         let home = Home::new(&format!("kill-{round}"));
         let progress = home.0.join("progress");
-        let mut child = start(&format!("emit-until-killed:{}", progress.display()), &home.0);
+        let mut child = start(
+            &format!("emit-until-killed:{}", progress.display()),
+            &home.0,
+        );
         let deadline = Instant::now() + Duration::from_secs(20);
         while std::fs::metadata(&progress).map_or(0, |data| data.len()) < 8 {
             assert!(Instant::now() < deadline, "the program emits");
@@ -43,7 +46,10 @@ fn a_process_killed_at_random_loses_no_accepted_record() {
         let expected: Vec<f64> = (0..values.len()).map(|value| value as f64).collect();
         assert!(values == &expected, "none doubled, none out of order");
         let accepted = values.len() as u64;
-        assert!(accepted == said || accepted == said + 1, "said {said}, found {accepted}");
+        assert!(
+            accepted == said || accepted == said + 1,
+            "said {said}, found {accepted}"
+        );
     }
 }
 

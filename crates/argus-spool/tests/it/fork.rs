@@ -10,7 +10,11 @@ pub(crate) fn host() {
     for value in [2.0, 3.0] {
         // SAFETY: the child emits and leaves; it runs no code that needs other threads.
         let pid = unsafe {
-            if value == 2.0 { i64::from(libc::fork()) } else { libc::syscall(libc::SYS_fork) }
+            if value == 2.0 {
+                i64::from(libc::fork())
+            } else {
+                libc::syscall(libc::SYS_fork)
+            }
         };
         if pid == 0 {
             for _ in 0..1000 {
@@ -32,8 +36,10 @@ pub(crate) fn host() {
 fn a_forked_child_writes_a_spool_of_its_own() {
     let home = Home::new("fork");
     run("fork", &home.0);
-    let mut found: Vec<Vec<f64>> =
-        metric_values(&home.0).into_iter().map(|(_, values)| values).collect();
+    let mut found: Vec<Vec<f64>> = metric_values(&home.0)
+        .into_iter()
+        .map(|(_, values)| values)
+        .collect();
     found.sort_by(|a, b| a[0].total_cmp(&b[0]));
     assert_eq!(found, [vec![1.0; 5], vec![2.0; 1000], vec![3.0; 1000]]);
 }

@@ -28,7 +28,15 @@ impl Random {
 fn emit(name: &'static Definition, value: f64, unit: &str, weight: Weight) {
     let written = append(Kind::Metric, weight, &[name], |out, at| {
         let (name, attributes) = (name.number(), Fields::default());
-        Record::Metric { subject: 0, name, at, value, unit, attributes }.encode(out)
+        Record::Metric {
+            subject: 0,
+            name,
+            at,
+            value,
+            unit,
+            attributes,
+        }
+        .encode(out)
     });
     assert_eq!(written, Appended::Accepted);
 }
@@ -73,14 +81,19 @@ impl Collector {
                         }
                         Record::Metric { value, name, .. } if raw.phase == Phase::New => {
                             let defined = names.get(&(*number, generation));
-                            assert_eq!(defined, Some(&name.0), "defined before use, also after a resume");
+                            assert_eq!(
+                                defined,
+                                Some(&name.0),
+                                "defined before use, also after a resume"
+                            );
                             stored.push(value as u64);
                         }
                         _ => {}
                     }
                 })
                 .unwrap();
-            self.saved.insert(*number, (reader.head().generation, reader.offset()));
+            self.saved
+                .insert(*number, (reader.head().generation, reader.offset()));
             if progress == Progress::Ended {
                 reader.write_released().unwrap();
             }
@@ -107,12 +120,29 @@ pub(crate) fn host(seed: u64) {
                 let huge = random.below(40) == 0;
                 let burst = move || {
                     for (index, size) in sizes.into_iter().enumerate() {
-                        let size = if huge && index == 0 { 200_000 } else { size as usize };
-                        let weight = if size % 2 == 0 { Weight::Normal } else { Weight::Error };
-                        emit(name, (emitted + index as u64) as f64, &"u".repeat(size), weight);
+                        let size = if huge && index == 0 {
+                            200_000
+                        } else {
+                            size as usize
+                        };
+                        let weight = if size % 2 == 0 {
+                            Weight::Normal
+                        } else {
+                            Weight::Error
+                        };
+                        emit(
+                            name,
+                            (emitted + index as u64) as f64,
+                            &"u".repeat(size),
+                            weight,
+                        );
                     }
                 };
-                if random.below(3) == 0 { std::thread::spawn(burst).join().unwrap() } else { burst() }
+                if random.below(3) == 0 {
+                    std::thread::spawn(burst).join().unwrap()
+                } else {
+                    burst()
+                }
                 emitted += count;
             }
             6..=8 => collector.step(random.below(1 << 18) as u32),
@@ -129,15 +159,25 @@ pub(crate) fn host(seed: u64) {
     let missing = (0..emitted).find(|value| collector.stored.binary_search(value).is_err());
     let doubled = collector.stored.windows(2).find(|pair| pair[0] == pair[1]);
     let count = collector.stored.len() as u64;
-    assert_eq!((missing, doubled, count), (None, None, emitted), "seed {seed}");
+    assert_eq!(
+        (missing, doubled, count),
+        (None, None, emitted),
+        "seed {seed}"
+    );
 }
 
 #[test]
 fn random_steps_agree_with_the_model() {
-    let first: u64 = std::env::var("ARGUS_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let first: u64 = std::env::var("ARGUS_TEST_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(1);
     for seed in first..first + 20 {
         println!("seed {seed} (replay: ARGUS_TEST_SEED={seed})");
         let home = Home::new(&format!("model-{seed}"));
-        run(&format!("model:{}", seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), &home.0);
+        run(
+            &format!("model:{}", seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            &home.0,
+        );
     }
 }

@@ -18,8 +18,13 @@ pub(crate) fn host() {
         }
     }
     seen += drain(&place.spool(), &mut readers);
-    assert_eq!(seen, 200_000, "every record is seen once, whatever its generation");
-    let files = chunks(&producers(&place.spool()).unwrap()[0].1).unwrap().len();
+    assert_eq!(
+        seen, 200_000,
+        "every record is seen once, whatever its generation"
+    );
+    let files = chunks(&producers(&place.spool()).unwrap()[0].1)
+        .unwrap()
+        .len();
     assert!(files <= 4, "{files} files for 200,000 records");
     assert!(readers.iter().any(|reader| reader.head().generation > 10));
 }

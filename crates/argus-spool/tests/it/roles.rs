@@ -46,7 +46,11 @@ pub(crate) fn start(role: &str, home: &Path) -> Child {
 /// Plays a role to its end.
 pub(crate) fn run(role: &str, home: &Path) {
     let output = start(role, home).wait_with_output().unwrap();
-    assert!(output.status.success(), "{role}: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{role}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 /// Emits one metric with this value.
@@ -54,7 +58,15 @@ pub(crate) fn emit(name: &'static Definition, value: f64) -> Appended {
     append(Kind::Metric, Weight::Normal, &[name], |out, at| {
         let name = name.number();
         let attributes = Fields::default();
-        Record::Metric { subject: 0, name, at, value, unit: "1", attributes }.encode(out)
+        Record::Metric {
+            subject: 0,
+            name,
+            at,
+            value,
+            unit: "1",
+            attributes,
+        }
+        .encode(out)
     })
 }
 
@@ -65,7 +77,9 @@ pub(crate) fn metric() -> &'static Definition {
 /// The test that is no test but a host program.
 #[test]
 fn play() {
-    let Ok(role) = std::env::var(ROLE) else { return };
+    let Ok(role) = std::env::var(ROLE) else {
+        return;
+    };
     let (role, argument) = role.split_once(':').unwrap_or((&role, ""));
     match role {
         "emit" => emit_many(argument.parse().unwrap()),
@@ -88,7 +102,12 @@ fn emit_many(count: u32) {
 
 /// Says after each accepted record how many there were, in a file that survives as the spool does.
 fn emit_until_killed(progress: &Path) {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(progress).unwrap();
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(progress)
+        .unwrap();
     let name = metric();
     for value in 0_u64.. {
         assert_eq!(emit(name, value as f64), Appended::Accepted);

@@ -7,7 +7,11 @@ use argus_model::{Kind, ProducerId, Record};
 use argus_spool::read::{ChunkReader, Phase, Producer, Progress, chunks, producers};
 
 /// One producer's records as `take` sees them.
-pub(crate) fn read_all(id: ProducerId, directory: &Path, take: &mut impl FnMut(u32, Record<'_>)) -> u64 {
+pub(crate) fn read_all(
+    id: ProducerId,
+    directory: &Path,
+    take: &mut impl FnMut(u32, Record<'_>),
+) -> u64 {
     let mut damaged = 0;
     for (number, path) in chunks(directory).unwrap() {
         let Some(mut reader) = ChunkReader::open(&path, id).unwrap() else {
@@ -19,7 +23,10 @@ pub(crate) fn read_all(id: ProducerId, directory: &Path, take: &mut impl FnMut(u
                 .read(Producer::Dead, 1 << 20, |raw| {
                     assert_eq!(raw.phase, Phase::New);
                     let kind = Kind::from_byte(raw.kind).expect("only kinds of today");
-                    take(number, Record::decode(kind, raw.payload).expect("the CRC was right"));
+                    take(
+                        number,
+                        Record::decode(kind, raw.payload).expect("the CRC was right"),
+                    );
                 })
                 .unwrap();
             if progress == Progress::Ended {
@@ -34,7 +41,11 @@ pub(crate) fn read_all(id: ProducerId, directory: &Path, take: &mut impl FnMut(u
 /// The producers below a home folder.
 pub(crate) fn all_producers(home: &Path) -> Vec<(ProducerId, PathBuf)> {
     let place = DataDir::of(home.join("argus_runtime.db"));
-    if place.spool().exists() { producers(&place.spool()).unwrap() } else { Vec::new() }
+    if place.spool().exists() {
+        producers(&place.spool()).unwrap()
+    } else {
+        Vec::new()
+    }
 }
 
 /// The value of every metric record of every producer, by producer, in order of chunk and offset.

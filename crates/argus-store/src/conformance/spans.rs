@@ -5,7 +5,7 @@ use argus_model::{SpanNumber, Timestamp};
 use super::Bench;
 use super::fixture::{at, described, end, key, open, producer, span};
 use crate::Batch;
-use crate::batch::{SpanRow, Status};
+use crate::batch::{LedgerDelta, SpanRow, Status};
 use crate::query::{Page, SpanFilter, StoredSpan};
 
 fn all(bench: &Bench) -> Vec<StoredSpan> {
@@ -250,4 +250,18 @@ pub(super) fn captured_text_that_is_not_json_is_left_out(bench: &mut Bench) {
         ..Batch::default()
     });
     assert_eq!(all(bench)[0].captured, None);
+}
+
+pub(super) fn a_producer_is_remembered_with_what_was_drained(bench: &mut Bench) {
+    let id = producer(1);
+    assert_eq!(bench.sink.known(id).unwrap(), None);
+    let ledger = LedgerDelta { producer: id, stored: 5, damaged: 2, unknown: 1, clamped: 0 };
+    bench.commit(&Batch {
+        producers: vec![described(1)],
+        ledger: vec![ledger, ledger],
+        ..Batch::default()
+    });
+    let known = bench.sink.known(id).unwrap().unwrap();
+    assert_eq!(known.subject, *described(1).subject);
+    assert_eq!(known.drained, 16);
 }

@@ -5,8 +5,8 @@ use argus_model::{ProducerId, Timestamp};
 
 use super::{Data, Memory, Session, next_id};
 use crate::batch::{
-    Batch, OpenSpan, Position, ProcessEventRow, ProducerEnd, ProducerRow, SessionEventRow, SpanRow,
-    Subject,
+    Batch, OpenSpan, Position, ProcessEventRow, ProducerEnd, ProducerRow, RunKey, SessionEventRow,
+    SpanRow, Subject,
 };
 use crate::engine::{death, session};
 use crate::error::{CommitError, ReadError};
@@ -14,7 +14,7 @@ use crate::query::{
     StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredSample, StoredSession,
     StoredSpan,
 };
-use crate::sink::Sink;
+use crate::sink::{KnownProducer, Sink};
 
 /// Bytes of a mebibyte, the unit of a sample's memory.
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -31,6 +31,25 @@ impl Sink for Memory {
 
     fn sync(&mut self) -> Result<(), CommitError> {
         Ok(())
+    }
+
+    fn known(&self, producer: ProducerId) -> Result<Option<KnownProducer>, ReadError> {
+        let data = self.data();
+        let found = data.producers.iter().find(|known| known.id == producer);
+        Ok(found.map(|known| {
+            let run = RunKey::from(producer);
+            let described = data.runs.iter().find(|stored| stored.run == run);
+            KnownProducer {
+                subject: described.map_or(Subject { run, ..Subject::default() }, |stored| Subject {
+                    run,
+                    app_name: stored.app_name.clone(),
+                    process_name: stored.process_name.clone(),
+                    command_line: stored.command_line.clone(),
+                    hostname: stored.hostname.clone(),
+                }),
+                drained: known.stored.max(0).cast_unsigned() + known.damaged + known.unknown,
+            }
+        }))
     }
 
     fn positions(&self, producer: ProducerId) -> Result<Vec<Position>, ReadError> {

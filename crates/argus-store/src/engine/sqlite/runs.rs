@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::known::Known;
 use crate::batch::{ProducerEnd, ProducerRow, RunKey, Subject};
+use crate::sink::KnownProducer;
 
 /// Which side a description of a run comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,31 @@ pub(super) fn find(connection: &Connection, producer: ProducerId) -> rusqlite::R
     connection
         .prepare_cached("SELECT id FROM producers WHERE producer = ?1")?
         .query_row([producer.to_string()], |row| row.get(0))
+        .optional()
+}
+
+/// What is remembered of a producer.
+pub(super) fn known(
+    connection: &Connection,
+    producer: ProducerId,
+) -> rusqlite::Result<Option<KnownProducer>> {
+    connection
+        .prepare_cached(
+            "SELECT app_name, process_name, command_line, hostname, stored + damaged + unknown
+             FROM producers WHERE producer = ?1",
+        )?
+        .query_row([producer.to_string()], |row| {
+            Ok(KnownProducer {
+                subject: Subject {
+                    run: RunKey::from(producer),
+                    app_name: row.get(0)?,
+                    process_name: row.get(1)?,
+                    command_line: row.get(2)?,
+                    hostname: row.get(3)?,
+                },
+                drained: row.get::<_, i64>(4)?.max(0).cast_unsigned(),
+            })
+        })
         .optional()
 }
 

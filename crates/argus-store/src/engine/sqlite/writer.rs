@@ -13,7 +13,7 @@ use super::schema::{self, Found};
 use super::{ledger, observed, runs, sessions, spans};
 use crate::batch::{Batch, OpenSpan, Position};
 use crate::error::{CommitError, ReadError};
-use crate::sink::Sink;
+use crate::sink::{KnownProducer, Sink};
 
 /// Pages of WAL after which a commit moves them into the database: 8,192 of 8 KiB are 64 MiB.
 const CHECKPOINT_PAGES: i64 = 8_192;
@@ -164,6 +164,10 @@ impl Sink for Writer {
         synced?;
         self.durability = Durability::Synced;
         Ok(())
+    }
+
+    fn known(&self, producer: ProducerId) -> Result<Option<KnownProducer>, ReadError> {
+        runs::known(&self.connection, producer).map_err(failed)
     }
 
     fn positions(&self, producer: ProducerId) -> Result<Vec<Position>, ReadError> {

@@ -1,0 +1,181 @@
+//! Captured values as the JSON text that the store keeps: `{"i":{…},"o":{"result":…},"l":{…}}`.
+//!
+//! Written by hand, straight into one string: it is made for every span.
+
+use argus_model::record::{FieldKey, Fields};
+use argus_model::{NameText, Value};
+
+/// The arguments' part, `{"i":{…}`, not yet closed; empty when there are none.
+pub(crate) fn arguments(fields: Fields<'_>, name: &NameText) -> String {
+    let mut out = String::new();
+    object(&mut out, 'i', fields, name);
+    out
+}
+
+/// Closes what [`arguments`] began, for a span that is still open.
+pub(crate) fn closed(arguments: &str) -> Option<String> {
+    (!arguments.is_empty()).then(|| format!("{arguments}}}"))
+}
+
+/// Adds result and local variables to the arguments; nothing when there is nothing at all.
+pub(crate) fn complete(
+    mut arguments: String,
+    result: Option<&Value>,
+    locals: Fields<'_>,
+    name: &NameText,
+) -> Option<String> {
+    if let Some(result) = result {
+        begin(&mut arguments, 'o');
+        arguments.push_str("\"result\":");
+        text(&mut arguments, &result.render());
+        arguments.push('}');
+    }
+    object(&mut arguments, 'l', locals, name);
+    if arguments.is_empty() {
+        return None;
+    }
+    arguments.push('}');
+    Some(arguments)
+}
+
+/// Merges fields that became known later into the arguments' part.
+pub(crate) fn add(arguments: &mut String, fields: Fields<'_>, name: &NameText) {
+    let mut more = String::new();
+    object(&mut more, 'i', fields, name);
+    if arguments.is_empty() {
+        *arguments = more;
+    } else if let Some(pairs) = more.strip_prefix("{\"i\":{") {
+        arguments.pop();
+        arguments.push(',');
+        arguments.push_str(pairs);
+    }
+}
+
+/// Attributes as one flat object; nothing when there are none.
+pub(crate) fn attributes(fields: Fields<'_>) -> Option<String> {
+    let mut out = String::new();
+    pairs(&mut out, fields, &NameText::default());
+    (!out.is_empty()).then(|| format!("{{{out}}}"))
+}
+
+fn object(out: &mut String, part: char, fields: Fields<'_>, name: &NameText) {
+    if fields.0.is_empty() {
+        return;
+    }
+    begin(out, part);
+    pairs(out, fields, name);
+    out.push('}');
+}
+
+fn begin(out: &mut String, part: char) {
+    out.push(if out.is_empty() { '{' } else { ',' });
+    out.extend(['"', part, '"', ':', '{']);
+}
+
+fn pairs(out: &mut String, fields: Fields<'_>, name: &NameText) {
+    let mut rendered = String::new();
+    for (index, (key, value)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        match key {
+            FieldKey::Text(key) => text(out, key),
+            FieldKey::Parameter(index) => match name.parameters.get(index as usize) {
+                Some(key) => text(out, key),
+                None => text(out, &format!("?{index}")),
+            },
+        }
+        out.push(':');
+        rendered.clear();
+        value.render_into(&mut rendered);
+        text(out, &rendered);
+    }
+}
+
+fn text(out: &mut String, value: &str) {
+    out.push('"');
+    let mut plain = 0;
+    for (index, byte) in value.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&value[plain..index]);
+        if escape.is_empty() {
+            out.push_str(&format!("\\u{byte:04x}"));
+        } else {
+            out.push_str(escape);
+        }
+        plain = index + 1;
+    }
+    out.push_str(&value[plain..]);
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use argus_model::codec::Encoder;
+    use argus_model::record::{encode_parameter_key, encode_text_key};
+
+    use super::*;
+
+    fn fields(pairs: &[(Option<&str>, Value)]) -> Vec<u8> {
+        let mut space = vec![0; 1024];
+        let mut out = Encoder::new(&mut space);
+        for (index, (key, value)) in pairs.iter().enumerate() {
+            match key {
+                Some(key) => encode_text_key(&mut out, key).unwrap(),
+                None => encode_parameter_key(&mut out, index as u32).unwrap(),
+            }
+            value.encode(&mut out).unwrap();
+        }
+        let used = out.used();
+        space.truncate(used);
+        space
+    }
+
+    #[test]
+    fn values_become_one_json_object() {
+        let name = NameText {
+            parameters: vec!["x".into()],
+            ..NameText::default()
+        };
+        let bytes = fields(&[
+            (None, Value::Int(1)),
+            (Some("q\"\u{1}"), Value::Text("a\n".into())),
+        ]);
+        let open = arguments(Fields(&bytes), &name);
+        let inputs = r#"{"i":{"x":"1","q\"\u0001":"'a\\n'"}"#;
+        assert_eq!(open, inputs);
+        assert_eq!(closed(&open).unwrap(), format!("{inputs}}}"));
+        let whole = complete(open, Some(&Value::None), Fields::default(), &name).unwrap();
+        assert_eq!(whole, format!(r#"{inputs},"o":{{"result":"None"}}}}"#));
+        let locals = fields(&[(Some("y"), Value::Bool(true))]);
+        let whole = complete(String::new(), None, Fields(&locals), &name).unwrap();
+        assert_eq!(whole, r#"{"l":{"y":"True"}}"#);
+        assert_eq!(
+            complete(String::new(), None, Fields::default(), &name),
+            None
+        );
+    }
+
+    #[test]
+    fn late_fields_join_the_early_ones() {
+        let name = NameText::default();
+        let (a, b) = (
+            fields(&[(Some("a"), Value::Int(1))]),
+            fields(&[(Some("b"), Value::Int(2))]),
+        );
+        let mut open = arguments(Fields(&a), &name);
+        add(&mut open, Fields(&b), &name);
+        assert_eq!(closed(&open).unwrap(), r#"{"i":{"a":"1","b":"2"}}"#);
+        let mut empty = String::new();
+        add(&mut empty, Fields(&b), &name);
+        assert_eq!(closed(&empty).unwrap(), r#"{"i":{"b":"2"}}"#);
+    }
+}

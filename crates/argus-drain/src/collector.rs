@@ -1,0 +1,477 @@
+//! The collector's loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant, SystemTime};
+use std::{io, thread};
+
+use argus_model::paths::DataDir;
+use argus_model::{ProducerId, Timestamp};
+use argus_spool::boot_anchor;
+use argus_spool::control::ControlPage;
+use argus_spool::read::producers;
+use argus_store::batch::{CollectorState, ProducerEnd, SampleRow};
+use argus_store::{Batch, CommitError, ReadError, Sink};
+
+use crate::deaths::{Here, Life};
+use crate::elect::{Election, Lock};
+use crate::failpoint;
+use crate::intake::Intake;
+use crate::notify::Followers;
+use crate::observer::Observer;
+
+/// The pause between two looks while records flow.
+const PACE: Duration = Duration::from_millis(5);
+/// How long after the last record it goes on looking before it sleeps.
+const LINGER: Duration = Duration::from_millis(100);
+/// The longest sleep: the heartbeat must stay good, and a lost wake-up be made up for.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// What was committed is durable after at most this.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// A chunk that a producer could use again is synced after at most this.
+const RELEASE_EVERY: Duration = Duration::from_millis(50);
+/// Instrumented processes are sampled this often.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Its own account is written this often when nothing else is.
+const ACCOUNT_EVERY: Duration = Duration::from_secs(2);
+/// Bytes read for one batch: some ten thousand spans.
+const BATCH_BYTES: u32 = 1 << 20;
+/// The pause after the store could not be written.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// When a collector leaves that has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleExit {
+    /// This long after the last living producer and the last follower.
+    After(Duration),
+    /// Never: a service manager decides.
+    Never,
+}
+
+/// How a collector works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whose collector it is.
+    pub place: DataDir,
+    /// When it leaves.
+    pub idle_exit: IdleExit,
+}
+
+/// Why a collector stopped before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    /// The spool or the control page cannot be used.
+    #[error("cannot use the data folder")]
+    Folder(#[from] io::Error),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A newer Argus has taken the store over.
+    #[error("a newer Argus has taken the store over")]
+    Superseded,
+}
+
+/// The one process that moves records from the spools into the store.
+pub struct Collector {
+    options: Options,
+    control: ControlPage,
+    sink: Box<dyn Sink>,
+    observer: Box<dyn Observer>,
+    followers: Followers,
+    here: Here,
+    intakes: BTreeMap<ProducerId, Intake>,
+    living: BTreeSet<ProducerId>,
+    /// Dead, and how.
+    ends: BTreeMap<ProducerId, ProducerEnd>,
+    /// Their end is committed; after the next sync their spool goes.
+    removable: BTreeSet<ProducerId>,
+    /// Their spool is gone; with the next commit their positions go.
+    removed: Vec<ProducerId>,
+    listed_at: Option<SystemTime>,
+    synced_at: Instant,
+    dirty: bool,
+    sampled_at: Instant,
+    accounted_at: Option<Instant>,
+    warned: bool,
+}
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a look around brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    Some,
+    None,
+}
+
+impl Collector {
+    /// A collector for a place whose lock the caller holds.
+    pub fn new(
+        options: Options,
+        control: ControlPage,
+        sink: Box<dyn Sink>,
+        observer: Box<dyn Observer>,
+    ) -> Self {
+        let followers = Followers::new(options.place.followers());
+        Self {
+            options,
+            control,
+            sink,
+            observer,
+            followers,
+            here: Here::read(),
+            intakes: BTreeMap::new(),
+            living: BTreeSet::new(),
+            ends: BTreeMap::new(),
+            removable: BTreeSet::new(),
+            removed: Vec::new(),
+            listed_at: None,
+            synced_at: Instant::now(),
+            dirty: true,
+            sampled_at: Instant::now(),
+            accounted_at: None,
+            warned: false,
+        }
+    }
+
+    /// Collects until there is nobody left to collect for.
+    pub fn run(mut self, mut lock: Lock) -> Result<(), CollectorError> {
+        failpoint::pass("after-election");
+        self.take_stock()?;
+        loop {
+            self.collect_until_idle()?;
+            failpoint::pass("before-leave");
+            self.control.leave();
+            lock = match lock.release_and_retake()? {
+                Election::Won(lock) => lock,
+                Election::Lost => return Ok(()),
+            };
+            // A producer that came between the last look and the leaving found no collector.
+            if !self.has_unknown_producer()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What crashes left behind: the true size of the spools.
+    fn take_stock(&mut self) -> Result<(), CollectorError> {
+        self.look_for_producers()?;
+        let bytes = self.intakes.values().map(Intake::size).sum();
+        self.control.set_allocated(bytes);
+        Ok(())
+    }
+
+    fn collect_until_idle(&mut self) -> Result<(), CollectorError> {
+        let mut last_news = Instant::now();
+        let mut busy_at = Instant::now();
+        loop {
+            self.control.beat(std::process::id());
+            let began = Instant::now();
+            if self.round()? == News::Some {
+                last_news = began;
+            }
+            if !self.living.is_empty() || self.followers.any() || !self.ends.is_empty() {
+                busy_at = Instant::now();
+            }
+            if self.may_leave(busy_at) {
+                return Ok(());
+            }
+            if began.duration_since(last_news) < LINGER {
+                thread::sleep(PACE.saturating_sub(began.elapsed()));
+                continue;
+            }
+            self.control.announce_sleep();
+            match self.round()? {
+                News::Some => last_news = Instant::now(),
+                News::None => self.control.sleep(self.longest_sleep()),
+            }
+        }
+    }
+
+    fn may_leave(&self, busy_at: Instant) -> bool {
+        match self.options.idle_exit {
+            IdleExit::After(limit) => busy_at.elapsed() >= limit && !self.dirty,
+            IdleExit::Never => false,
+        }
+    }
+
+    fn longest_sleep(&self) -> Duration {
+        if self.dirty || !self.removable.is_empty() {
+            return RELEASE_EVERY;
+        }
+        if self.living.is_empty() {
+            return LONGEST_SLEEP;
+        }
+        SAMPLE_EVERY
+            .saturating_sub(self.sampled_at.elapsed())
+            .min(LONGEST_SLEEP)
+    }
+
+    /// Reads, commits, tells, syncs, releases, removes.
+    fn round(&mut self) -> Result<News, CollectorError> {
+        self.look_for_producers()?;
+        self.note_deaths();
+        let now = boot_anchor().wall;
+        let mut batch = Batch::default();
+        let bytes = self.read(now, &mut batch);
+        failpoint::pass("after-read");
+        self.end_the_dead(&mut batch);
+        let news = if bytes > 0 || !batch.is_empty() {
+            News::Some
+        } else {
+            News::None
+        };
+        self.sample(now, &mut batch);
+        batch.forgotten.append(&mut self.removed);
+        self.account(now, bytes, &mut batch);
+        if !batch.is_empty() {
+            self.commit(&batch)?;
+        }
+        self.sync_if_due()?;
+        Ok(news)
+    }
+
+    fn look_for_producers(&mut self) -> Result<(), CollectorError> {
+        let spool = self.options.place.spool();
+        let modified = std::fs::metadata(&spool)?.modified()?;
+        let settled = modified
+            .elapsed()
+            .is_ok_and(|age| age > Duration::from_millis(50));
+        if settled && self.listed_at == Some(modified) {
+            return Ok(());
+        }
+        for (producer, directory) in producers(&spool)? {
+            if self.intakes.contains_key(&producer) {
+                continue;
+            }
+            let known = self.sink.known(producer)?;
+            let positions = self.sink.positions(producer)?;
+            let open = self.sink.open_spans(producer)?;
+            let anchor = boot_anchor();
+            let intake = Intake::new(producer, directory, known, &positions, open, anchor);
+            self.intakes.insert(producer, intake);
+            match self.here.judge(producer) {
+                Life::Alive => {
+                    self.living.insert(producer);
+                    self.observer.attach(producer.pid, producer.start_ticks);
+                }
+                Life::Dead => self.note_death(producer, None),
+                Life::Unknown => {}
+            }
+        }
+        self.listed_at = Some(modified);
+        Ok(())
+    }
+
+    fn has_unknown_producer(&self) -> Result<bool, CollectorError> {
+        let found = producers(&self.options.place.spool())?;
+        Ok(found
+            .iter()
+            .any(|(producer, _)| !self.intakes.contains_key(producer)))
+    }
+
+    fn note_deaths(&mut self) {
+        for death in self.observer.deaths() {
+            let dead: Vec<ProducerId> = self
+                .living
+                .iter()
+                .filter(|producer| producer.pid == death.pid)
+                .copied()
+                .collect();
+            for producer in dead {
+                self.note_death(producer, death.exit_code);
+            }
+        }
+    }
+
+    fn note_death(&mut self, producer: ProducerId, exit_code: Option<i32>) {
+        self.living.remove(&producer);
+        let end = ProducerEnd {
+            producer,
+            at: boot_anchor().wall,
+            exit_code,
+        };
+        self.ends.insert(producer, end);
+        if let Some(intake) = self.intakes.get_mut(&producer) {
+            intake.declare_dead();
+        }
+    }
+
+    fn read(&mut self, now: Timestamp, batch: &mut Batch) -> u32 {
+        let mut total = 0_u32;
+        let mut vanished = Vec::new();
+        for (producer, intake) in &mut self.intakes {
+            let share = BATCH_BYTES.saturating_sub(total).max(BATCH_BYTES / 8);
+            match intake.read(share, now, batch) {
+                Ok(bytes) => total = total.saturating_add(bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => vanished.push(*producer),
+                // A chunk that cannot be read now is tried again with the next round.
+                Err(_) => {}
+            }
+        }
+        for producer in vanished {
+            // Somebody removed the folder; what was in it and not read is gone.
+            self.intakes.remove(&producer);
+            if self.living.remove(&producer) {
+                let end = ProducerEnd {
+                    producer,
+                    at: now,
+                    exit_code: None,
+                };
+                batch.ends.push(end);
+            }
+            self.ends.remove(&producer);
+            self.removable.remove(&producer);
+        }
+        total
+    }
+
+    /// Ends the producers of which everything has been read.
+    fn end_the_dead(&mut self, batch: &mut Batch) {
+        for (producer, end) in &self.ends {
+            let Some(intake) = self.intakes.get(producer) else {
+                continue;
+            };
+            if intake.is_exhausted() && !self.removable.contains(producer) {
+                intake.note_running_gap(batch);
+                batch.ends.push(*end);
+            }
+        }
+    }
+
+    fn sample(&mut self, now: Timestamp, batch: &mut Batch) {
+        if self.sampled_at.elapsed() < SAMPLE_EVERY {
+            return;
+        }
+        self.sampled_at = Instant::now();
+        for producer in &self.living {
+            let Some(intake) = self.intakes.get(producer) else {
+                continue;
+            };
+            intake.note_running_gap(batch);
+            if let Some(reading) = self.observer.sample(producer.pid) {
+                batch.samples.push(SampleRow {
+                    at: now,
+                    subject: intake.fold().subject().clone(),
+                    cpu_percent: reading.cpu_percent,
+                    rss_bytes: reading.rss_bytes,
+                    threads: reading.threads,
+                });
+            }
+        }
+    }
+
+    fn account(&mut self, now: Timestamp, bytes: u32, batch: &mut Batch) {
+        let due = self
+            .accounted_at
+            .is_none_or(|at| at.elapsed() >= ACCOUNT_EVERY);
+        if batch.is_empty() && !due {
+            return;
+        }
+        self.accounted_at = Some(Instant::now());
+        let behind = bytes >= BATCH_BYTES;
+        let backlog = || self.intakes.values().map(Intake::backlog).sum();
+        let oldest = batch.ended.iter().map(|span| span.ended_at).min();
+        let lag = oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
+        batch.collector = Some(CollectorState {
+            pid: std::process::id(),
+            heartbeat: now,
+            backlog_bytes: if behind { backlog() } else { 0 },
+            write_lag_ns: u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX),
+        });
+    }
+
+    /// Commits a batch, however long the store cannot be written: the spools keep the records.
+    fn commit(&mut self, batch: &Batch) -> Result<(), CollectorError> {
+        failpoint::pass("before-commit");
+        loop {
+            match self.sink.commit(batch) {
+                Ok(()) => break,
+                Err(CommitError::Superseded) => return Err(CollectorError::Superseded),
+                Err(CommitError::Unwritable(cause)) => {
+                    if !self.warned {
+                        eprintln!(
+                            "argus: the store cannot be written ({cause}); nothing is lost, the \
+                             records wait in {}",
+                            self.options.place.spool().display()
+                        );
+                        self.warned = true;
+                    }
+                    self.control.beat(std::process::id());
+                    thread::sleep(RETRY_EVERY);
+                }
+            }
+        }
+        self.warned = false;
+        // Its own account alone need not survive a loss of power.
+        self.dirty |= batch.rows() > 0 || !batch.positions.is_empty() || !batch.ends.is_empty();
+        failpoint::pass("after-commit");
+        let mut stored: BTreeMap<ProducerId, u64> = BTreeMap::new();
+        for entry in &batch.ledger {
+            *stored.entry(entry.producer).or_default() +=
+                entry.stored + entry.damaged + entry.unknown;
+        }
+        for (producer, intake) in &mut self.intakes {
+            intake.committed(stored.get(producer).copied().unwrap_or(0));
+        }
+        self.removable
+            .extend(batch.ends.iter().map(|end| end.producer));
+        self.control.announce_commit();
+        self.followers.notify();
+        failpoint::pass("after-notify");
+        Ok(())
+    }
+
+    fn sync_if_due(&mut self) -> Result<(), CollectorError> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let awaited = !self.removable.is_empty() || self.intakes.values().any(Intake::awaits_sync);
+        let patience = if awaited { RELEASE_EVERY } else { SYNC_EVERY };
+        if self.synced_at.elapsed() < patience {
+            return Ok(());
+        }
+        self.synced_at = Instant::now();
+        match self.sink.sync() {
+            Ok(()) => {}
+            Err(CommitError::Superseded) => return Err(CollectorError::Superseded),
+            // Nothing is released meanwhile; the next round tries again.
+            Err(CommitError::Unwritable(_)) => return Ok(()),
+        }
+        self.dirty = false;
+        failpoint::pass("after-sync");
+        for intake in self.intakes.values_mut() {
+            intake.synced();
+        }
+        failpoint::pass("after-release");
+        self.remove_spools();
+        Ok(())
+    }
+
+    fn remove_spools(&mut self) {
+        for producer in std::mem::take(&mut self.removable) {
+            failpoint::pass("before-remove");
+            let Some(intake) = self.intakes.get_mut(&producer) else {
+                continue;
+            };
+            if intake.remove(self.control).is_err() {
+                // Tried again after the next sync.
+                self.removable.insert(producer);
+                self.dirty = true;
+                continue;
+            }
+            failpoint::pass("after-remove");
+            self.intakes.remove(&producer);
+            self.ends.remove(&producer);
+            if !self.living.iter().any(|living| living.pid == producer.pid) {
+                self.observer.detach(producer.pid);
+            }
+            self.removed.push(producer);
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! Records into rows.
+//!
+//! One [`Fold`] per producer: what its records mean depends on definitions in the same chunk and on
+//! the spans it has open. Reading a record twice (after a takeover, to learn its definitions) is
+//! told by its phase and produces no row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use argus_model::Timestamp;
+use argus_model::record::{Gap, LogSource, Record};
+use argus_model::time::ClockAnchor;
+use argus_model::{
+    Kind, Monotonic, NameKind, NameNumber, NameText, ProducerId, SpanKey, SpanNumber,
+};
+use argus_spool::read::{Phase, RawRecord};
+use argus_store::batch::{
+    Batch, GapRow, LedgerDelta, LogRow, MetricRow, OpenSpan, ProcessEventRow, ProducerRow, RunKey,
+    SampleRow, SessionEventRow, SpanRow, Status, Subject, Thread,
+};
+
+use crate::captured;
+
+/// A record this far ahead of the collector's clock is put back to it: on one machine there is no
+/// such thing.
+const TOLERATED_AHEAD: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What holds for one generation of one chunk.
+#[derive(Debug)]
+pub struct ChunkContext {
+    anchor: ClockAnchor,
+    thread: Arc<Thread>,
+    names: HashMap<NameNumber, Arc<NameText>>,
+    subjects: HashMap<u32, Arc<Subject>>,
+}
+
+impl ChunkContext {
+    /// The context with which a generation begins.
+    pub fn new(anchor: ClockAnchor, thread: Thread) -> Self {
+        Self {
+            anchor,
+            thread: Arc::new(thread),
+            names: HashMap::new(),
+            subjects: HashMap::new(),
+        }
+    }
+
+    fn name(&self, number: NameNumber) -> Arc<NameText> {
+        self.names
+            .get(&number)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(NameText::plain(NameKind::Span, format!("?{}", number.0))))
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    parent: SpanNumber,
+    name: Arc<NameText>,
+    thread: Arc<Thread>,
+    started_at: Timestamp,
+    started: Monotonic,
+    arguments: String,
+    /// It stands among the open spans of the store.
+    committed: bool,
+}
+
+/// An end whose start has not been read yet.
+#[derive(Debug)]
+struct Orphan {
+    at: Monotonic,
+    wall: Timestamp,
+    thread: Arc<Thread>,
+    captured: Option<String>,
+    exception: Option<String>,
+}
+
+/// The records of one producer on their way to become rows.
+#[derive(Debug)]
+pub struct Fold {
+    producer: ProducerId,
+    subject: Arc<Subject>,
+    open: HashMap<SpanNumber, Open>,
+    orphans: HashMap<SpanNumber, Orphan>,
+    ledger: LedgerDelta,
+}
+
+impl Fold {
+    /// A fold for a producer of which only the identity is known.
+    pub fn new(producer: ProducerId) -> Self {
+        let run = RunKey::from(producer);
+        Self {
+            producer,
+            subject: Arc::new(Subject {
+                run,
+                ..Subject::default()
+            }),
+            open: HashMap::new(),
+            orphans: HashMap::new(),
+            ledger: empty_ledger(producer),
+        }
+    }
+
+    /// Takes over from a collector before this one.
+    pub fn resume(&mut self, subject: Option<Subject>, open: Vec<OpenSpan>) {
+        if let Some(subject) = subject {
+            self.subject = Arc::new(subject);
+        }
+        for span in open {
+            // The stored text is closed by one brace more than the part begun here.
+            let mut arguments = span.captured.unwrap_or_default();
+            arguments.pop();
+            let entry = Open {
+                parent: span.parent,
+                name: span.name,
+                thread: span.thread,
+                started_at: span.started_at,
+                started: Monotonic::from_nanos(span.started_monotonic),
+                arguments,
+                committed: true,
+            };
+            self.open.insert(span.key.number, entry);
+        }
+    }
+
+    /// Who the producer says it is.
+    pub fn subject(&self) -> &Arc<Subject> {
+        &self.subject
+    }
+
+    /// Whether ends wait for starts that must already be in a spool.
+    pub fn has_orphans(&self) -> bool {
+        !self.orphans.is_empty()
+    }
+
+    /// Folds one record into `batch`. `now` is the collector's clock.
+    pub fn take(
+        &mut self,
+        raw: RawRecord<'_>,
+        chunk: &mut ChunkContext,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) {
+        let Some(kind) = Kind::from_byte(raw.kind) else {
+            self.ledger.unknown += u64::from(raw.phase == Phase::New);
+            return;
+        };
+        let Ok(record) = Record::decode(kind, raw.payload) else {
+            self.ledger.damaged += u64::from(raw.phase == Phase::New && !kind.is_bookkeeping());
+            return;
+        };
+        let record = match self.learn(record, raw.phase, chunk, now, batch) {
+            Some(record) if raw.phase == Phase::New => record,
+            _ => return,
+        };
+        self.ledger.stored += 1;
+        let mut clock = Clock {
+            anchor: chunk.anchor,
+            now,
+            clamped: 0,
+        };
+        self.store(record, chunk, &mut clock, batch);
+        self.ledger.clamped += clock.clamped;
+    }
+
+    /// Takes in what tells how to read other records; gives the others back.
+    fn learn<'a>(
+        &mut self,
+        record: Record<'a>,
+        phase: Phase,
+        chunk: &mut ChunkContext,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Option<Record<'a>> {
+        match record {
+            Record::Anchor(anchor) => chunk.anchor = anchor,
+            Record::Name(number, text) => {
+                chunk.names.insert(number, Arc::new(text));
+            }
+            Record::Subject(number, info) => {
+                let run = RunKey {
+                    pid: info.pid,
+                    start_ticks: info.start_ticks,
+                    ..RunKey::from(self.producer)
+                };
+                let subject = Subject {
+                    run,
+                    app_name: info.app_name.to_owned(),
+                    process_name: info.process_name.to_owned(),
+                    command_line: info.command_line.to_owned(),
+                    hostname: info.hostname.to_owned(),
+                };
+                chunk.subjects.insert(number, Arc::new(subject));
+            }
+            Record::Process(info) => {
+                self.subject = Arc::new(Subject {
+                    run: RunKey::from(self.producer),
+                    app_name: info.app_name.to_owned(),
+                    process_name: info.process_name.to_owned(),
+                    command_line: info.command_line.to_owned(),
+                    hostname: info.hostname.to_owned(),
+                });
+                if phase == Phase::New {
+                    batch.producers.push(ProducerRow {
+                        id: self.producer,
+                        subject: Arc::clone(&self.subject),
+                        runtime: info.runtime.to_owned(),
+                        argus_version: info.argus_version.to_owned(),
+                        parent_pid: info.parent_pid,
+                        seen_at: now,
+                    });
+                }
+            }
+            Record::Gap(gap) => {
+                if phase == Phase::New {
+                    batch.gaps.push(self.gap_row(gap, chunk.anchor));
+                }
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// A gap as a row, by the clocks of the chunk it was told in.
+    pub fn gap_row(&self, gap: Gap, anchor: ClockAnchor) -> GapRow {
+        let (from, to) = (anchor.wall_at(gap.from), anchor.wall_at(gap.to));
+        GapRow {
+            producer: self.producer,
+            gap,
+            from,
+            to,
+        }
+    }
+
+    fn store(
+        &mut self,
+        record: Record<'_>,
+        chunk: &ChunkContext,
+        clock: &mut Clock,
+        batch: &mut Batch,
+    ) {
+        match record {
+            Record::SpanStart {
+                number,
+                parent,
+                name,
+                at,
+                fields,
+            } => {
+                let name = chunk.name(name);
+                let entry = Open {
+                    parent,
+                    arguments: captured::arguments(fields, &name),
+                    name,
+                    thread: Arc::clone(&chunk.thread),
+                    started_at: clock.wall(at),
+                    started: at,
+                    committed: false,
+                };
+                self.start(number, entry, batch);
+            }
+            Record::SpanEnd {
+                number,
+                at,
+                outcome,
+                locals,
+            } => {
+                let (wall, exception) = (clock.wall(at), outcome.exception.map(str::to_owned));
+                let Some(open) = self.open.remove(&number) else {
+                    let name = NameText::default();
+                    let result = outcome.result.as_ref();
+                    let captured = captured::complete(String::new(), result, locals, &name);
+                    let thread = Arc::clone(&chunk.thread);
+                    self.orphans.insert(
+                        number,
+                        Orphan {
+                            at,
+                            wall,
+                            thread,
+                            captured,
+                            exception,
+                        },
+                    );
+                    return;
+                };
+                let result = outcome.result.as_ref();
+                let captured = captured::complete(open.arguments, result, locals, &open.name);
+                batch.ended.push(SpanRow {
+                    key: self.key(number),
+                    parent: open.parent,
+                    name: open.name,
+                    thread: open.thread,
+                    ended_at: wall,
+                    duration_ns: at.nanos().saturating_sub(open.started.nanos()),
+                    status: status(exception.as_ref()),
+                    captured,
+                    exception,
+                });
+            }
+            Record::SpanFields { number, fields } => {
+                if let Some(open) = self.open.get_mut(&number) {
+                    captured::add(&mut open.arguments, fields, &open.name);
+                }
+            }
+            // Kept for the trace ids of remote contexts, which have no table yet.
+            Record::RemoteParent { .. } => self.ledger.unknown += 1,
+            Record::SessionEvent {
+                at,
+                session,
+                event_type,
+                data,
+            } => {
+                batch.session_events.push(SessionEventRow {
+                    session: session.to_owned(),
+                    producer: self.producer,
+                    at: clock.wall(at),
+                    event_type: event_type.to_owned(),
+                    data: data.to_owned(),
+                });
+            }
+            other => self.store_observed(other, chunk, clock, batch),
+        }
+    }
+
+    fn store_observed(
+        &self,
+        record: Record<'_>,
+        chunk: &ChunkContext,
+        clock: &mut Clock,
+        batch: &mut Batch,
+    ) {
+        let subject = |number: u32| match number {
+            0 => Arc::clone(&self.subject),
+            _ => chunk.subjects.get(&number).unwrap_or(&self.subject).clone(),
+        };
+        match record {
+            Record::Metric {
+                subject: whose,
+                name,
+                at,
+                value,
+                unit,
+                attributes,
+            } => {
+                batch.metrics.push(MetricRow {
+                    at: clock.wall(at),
+                    subject: subject(whose),
+                    name: chunk.name(name).text.clone(),
+                    value,
+                    unit: unit.to_owned(),
+                    attributes: captured::attributes(attributes),
+                });
+            }
+            Record::Log {
+                subject: whose,
+                at,
+                source,
+                path,
+                line,
+                altered,
+                span,
+                level,
+            } => {
+                let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+                batch.logs.push(LogRow {
+                    at: clock.wall(at),
+                    subject: subject(whose),
+                    line: line.to_owned(),
+                    path: present(path),
+                    source: source_word(source),
+                    level: present(level),
+                    span: (!span.is_none()).then(|| self.key(span)),
+                    altered,
+                });
+            }
+            Record::Sample {
+                subject: whose,
+                at,
+                cpu_percent,
+                rss_bytes,
+                threads,
+            } => {
+                let (at, subject) = (clock.wall(at), subject(whose));
+                batch.samples.push(SampleRow {
+                    at,
+                    subject,
+                    cpu_percent,
+                    rss_bytes,
+                    threads,
+                });
+            }
+            Record::ProcessEvent {
+                subject: whose,
+                at,
+                event_type,
+                exit_code,
+            } => {
+                batch.process_events.push(ProcessEventRow {
+                    at: clock.wall(at),
+                    subject: subject(whose),
+                    event_type: event_type.to_owned(),
+                    exit_code,
+                });
+            }
+            // All others were taken before; a match on `Record` would have to repeat them.
+            _ => {}
+        }
+    }
+
+    fn key(&self, number: SpanNumber) -> SpanKey {
+        SpanKey {
+            producer: self.producer,
+            number,
+        }
+    }
+
+    fn start(&mut self, number: SpanNumber, open: Open, batch: &mut Batch) {
+        match self.orphans.remove(&number) {
+            None => {
+                self.open.insert(number, open);
+            }
+            Some(orphan) => batch.ended.push(SpanRow {
+                key: self.key(number),
+                parent: open.parent,
+                name: open.name,
+                thread: open.thread,
+                ended_at: orphan.wall,
+                duration_ns: orphan.at.nanos().saturating_sub(open.started.nanos()),
+                status: status(orphan.exception.as_ref()),
+                captured: join(&open.arguments, orphan.captured),
+                exception: orphan.exception,
+            }),
+        }
+    }
+
+    /// Stores ends whose start is nowhere (its record was damaged or lost) by themselves.
+    pub fn give_up_orphans(&mut self, batch: &mut Batch) {
+        let name = Arc::new(NameText::plain(NameKind::Span, "?"));
+        for (number, orphan) in std::mem::take(&mut self.orphans) {
+            batch.ended.push(SpanRow {
+                key: self.key(number),
+                parent: SpanNumber::NONE,
+                name: Arc::clone(&name),
+                thread: orphan.thread,
+                ended_at: orphan.wall,
+                duration_ns: 0,
+                status: status(orphan.exception.as_ref()),
+                captured: orphan.captured,
+                exception: orphan.exception,
+            });
+        }
+    }
+
+    /// Counts records that the reader found damaged.
+    pub fn count_damaged(&mut self, records: u64) {
+        self.ledger.damaged += records;
+    }
+
+    /// Puts what stays open, and the ledger, at the end of a batch.
+    pub fn finish(&mut self, batch: &mut Batch) {
+        for (number, open) in &mut self.open {
+            if open.committed {
+                continue;
+            }
+            open.committed = true;
+            batch.opened.push(OpenSpan {
+                key: SpanKey {
+                    producer: self.producer,
+                    number: *number,
+                },
+                parent: open.parent,
+                name: Arc::clone(&open.name),
+                thread: Arc::clone(&open.thread),
+                started_at: open.started_at,
+                started_monotonic: open.started.nanos(),
+                captured: captured::closed(&open.arguments),
+            });
+        }
+        let ledger = std::mem::replace(&mut self.ledger, empty_ledger(self.producer));
+        if ledger != empty_ledger(self.producer) {
+            batch.ledger.push(ledger);
+        }
+    }
+}
+
+fn empty_ledger(producer: ProducerId) -> LedgerDelta {
+    LedgerDelta {
+        producer,
+        stored: 0,
+        damaged: 0,
+        unknown: 0,
+        clamped: 0,
+    }
+}
+
+fn status(exception: Option<&String>) -> Status {
+    if exception.is_some() {
+        Status::Err
+    } else {
+        Status::Ok
+    }
+}
+
+/// Puts the open part of the arguments before a closed rest.
+fn join(arguments: &str, rest: Option<String>) -> Option<String> {
+    match rest {
+        None => captured::closed(arguments),
+        Some(rest) if arguments.is_empty() => Some(rest),
+        Some(rest) => Some(format!("{arguments},{}", &rest[1..])),
+    }
+}
+
+fn source_word(source: LogSource) -> &'static str {
+    match source {
+        LogSource::File => "file",
+        LogSource::Stdout => "stdout",
+        LogSource::Stderr => "stderr",
+        LogSource::Logger => "logger",
+    }
+}
+
+/// Wall time by a chunk's anchor, never ahead of the collector's.
+struct Clock {
+    anchor: ClockAnchor,
+    now: Timestamp,
+    clamped: u64,
+}
+
+impl Clock {
+    fn wall(&mut self, at: Monotonic) -> Timestamp {
+        let wall = self.anchor.wall_at(at);
+        if wall > self.now.plus(TOLERATED_AHEAD) {
+            self.clamped += 1;
+            return self.now;
+        }
+        wall
+    }
+}

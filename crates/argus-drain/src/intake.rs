@@ -1,0 +1,354 @@
+//! One producer's spool, read on and on.
+//!
+//! An [`Intake`] holds a reader per chunk and the [`Fold`] that their records go through. It reads
+//! what is new into a batch, knows what to tell the producer after the commit, what to release after
+//! the sync, and removes the spool when the producer is dead and everything is durable.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use argus_model::time::ClockAnchor;
+use argus_model::{ProducerId, Timestamp};
+use argus_spool::control::ControlPage;
+use argus_spool::read::{ChunkReader, Producer, Progress, chunks};
+use argus_store::batch::{Batch, OpenSpan, Position, Thread};
+use argus_store::sink::KnownProducer;
+
+use crate::fold::{ChunkContext, Fold};
+
+/// Within one tick of the file system's clock a new file does not change its folder's time.
+const MTIME_GRAIN_MS: u128 = 50;
+
+/// How much is read for one batch from one chunk before the others have their turn.
+const TURN_BYTES: u32 = 256 * 1024;
+
+/// Where a chunk's generation stands on its way back to the producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Being read.
+    Reading,
+    /// Read to its end in the batch that is not committed yet.
+    Ended,
+    /// Committed, not yet synced.
+    Committed,
+    /// Given back.
+    Released,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    reader: ChunkReader,
+    context: ChunkContext,
+    stage: Stage,
+    /// The offset up to which the producer was told that its records are committed.
+    told: u32,
+}
+
+/// One producer's spool.
+#[derive(Debug)]
+pub struct Intake {
+    producer: ProducerId,
+    directory: PathBuf,
+    chunks: BTreeMap<u32, Chunk>,
+    fold: Fold,
+    positions: BTreeMap<u32, (u64, u32)>,
+    listed_at: Option<SystemTime>,
+    drained: u64,
+    state: Producer,
+    anchor: ClockAnchor,
+    unreadable: u64,
+}
+
+impl Intake {
+    /// Begins to read the spool in `directory` where the store's positions say.
+    pub fn new(
+        producer: ProducerId,
+        directory: PathBuf,
+        known: Option<KnownProducer>,
+        positions: &[Position],
+        open: Vec<OpenSpan>,
+        anchor: ClockAnchor,
+    ) -> Self {
+        let mut fold = Fold::new(producer);
+        let drained = known.as_ref().map_or(0, |known| known.drained);
+        fold.resume(known.map(|known| known.subject), open);
+        let saved = |p: &Position| (p.chunk, (p.generation, p.offset));
+        Self {
+            producer,
+            directory,
+            chunks: BTreeMap::new(),
+            fold,
+            positions: positions.iter().map(saved).collect(),
+            listed_at: None,
+            drained,
+            state: Producer::Living,
+            anchor,
+            unreadable: 0,
+        }
+    }
+
+    /// Whose spool this is.
+    pub fn producer(&self) -> ProducerId {
+        self.producer
+    }
+
+    /// The fold of its records.
+    pub fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// The producer is dead: what is in the spool now is all there will be.
+    pub fn declare_dead(&mut self) {
+        self.state = Producer::Dead;
+        self.listed_at = None;
+    }
+
+    /// Whether the producer is dead and everything it wrote has been read.
+    pub fn is_exhausted(&self) -> bool {
+        let read = |chunk: &Chunk| chunk.stage != Stage::Reading;
+        self.state == Producer::Dead && self.listed_at.is_some() && self.chunks.values().all(read)
+    }
+
+    /// Reads what is new, about `most` bytes of it. Answers how many bytes there were.
+    pub fn read(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
+        self.look_for_chunks()?;
+        let mut total = self.read_round(most, now, batch)?;
+        // An end was read before its start, from a chunk whose turn came earlier: as the start was
+        // accepted first, it must be there now.
+        while self.fold.has_orphans() {
+            let more = self.read_round(u32::MAX, now, batch)?;
+            if more == 0 {
+                self.fold.give_up_orphans(batch);
+            }
+            total = total.saturating_add(more);
+        }
+        if total > 0 {
+            self.fold.finish(batch);
+        }
+        Ok(total)
+    }
+
+    fn read_round(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
+        let mut total = 0_u32;
+        for (number, chunk) in &mut self.chunks {
+            if total >= most {
+                break;
+            }
+            let turn = if most == u32::MAX {
+                most
+            } else {
+                TURN_BYTES.min(most - total)
+            };
+            let Some(bytes) = chunk.read(self.state, turn, &mut self.fold, now, batch)? else {
+                continue;
+            };
+            total = total.saturating_add(bytes.max(1));
+            batch.positions.push(Position {
+                producer: self.producer,
+                chunk: *number,
+                generation: chunk.reader.head().generation,
+                offset: chunk.reader.offset(),
+            });
+        }
+        Ok(total)
+    }
+
+    fn look_for_chunks(&mut self) -> io::Result<()> {
+        let modified = std::fs::metadata(&self.directory)?.modified()?;
+        let settled = modified
+            .elapsed()
+            .is_ok_and(|age| age.as_millis() > MTIME_GRAIN_MS);
+        if settled && self.listed_at == Some(modified) {
+            return Ok(());
+        }
+        let mut unreadable = 0;
+        for (number, path) in chunks(&self.directory)? {
+            if self.chunks.contains_key(&number) {
+                continue;
+            }
+            match ChunkReader::open(&path, self.producer) {
+                Ok(Some(mut reader)) => {
+                    let saved = self.positions.get(&number).copied();
+                    if let Some((generation, offset)) = saved {
+                        reader.resume(generation, offset);
+                    }
+                    self.chunks.insert(number, Chunk::new(reader));
+                }
+                // A head that is not there yet comes soon, unless nobody is left to write it.
+                Ok(None) => unreadable += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => unreadable += 1,
+            }
+        }
+        if self.state == Producer::Dead && unreadable > self.unreadable {
+            self.fold.count_damaged(unreadable - self.unreadable);
+            self.unreadable = unreadable;
+        }
+        self.forget_removed_chunks();
+        self.listed_at = Some(modified);
+        Ok(())
+    }
+
+    /// A living producer removes chunks it no longer needs.
+    fn forget_removed_chunks(&mut self) {
+        let gone = |number: &u32| {
+            !self
+                .directory
+                .join(argus_spool::format::chunk_file_name(*number))
+                .exists()
+        };
+        self.chunks
+            .retain(|number, chunk| chunk.stage != Stage::Released || !gone(number));
+    }
+
+    /// After the commit: tells the producer how far it is safe, which is what flushing waits for.
+    pub fn committed(&mut self, stored: u64) {
+        self.drained += stored;
+        for (number, chunk) in &mut self.chunks {
+            if chunk.stage == Stage::Ended {
+                chunk.stage = Stage::Committed;
+            }
+            let offset = chunk.reader.offset();
+            if chunk.told != offset {
+                // What cannot be told to a producer delays its flush, nothing else.
+                let _ = chunk.reader.write_committed(offset);
+                chunk.told = offset;
+            }
+            if *number == 1 && stored > 0 {
+                let _ = chunk.reader.write_drained(self.drained);
+            }
+        }
+    }
+
+    /// Whether a sync would let a chunk be used again.
+    pub fn awaits_sync(&self) -> bool {
+        self.chunks
+            .values()
+            .any(|chunk| chunk.stage == Stage::Committed)
+    }
+
+    /// After the sync: gives the chunks back that it covers.
+    pub fn synced(&mut self) {
+        for chunk in self.chunks.values_mut() {
+            if chunk.stage == Stage::Committed {
+                let _ = chunk.reader.write_released();
+                chunk.stage = Stage::Released;
+            }
+        }
+    }
+
+    /// The running gap, if records are being lost; into `batch`.
+    pub fn note_running_gap(&self, batch: &mut Batch) {
+        let gap = self
+            .chunks
+            .get(&1)
+            .and_then(|chunk| chunk.reader.running_gap().ok().flatten());
+        if let Some(gap) = gap {
+            batch.gaps.push(self.fold.gap_row(gap, self.anchor));
+        }
+    }
+
+    /// Removes the spool of a dead producer and gives its bytes back to the budget.
+    pub fn remove(&mut self, control: ControlPage) -> io::Result<()> {
+        for (_, path) in chunks(&self.directory)? {
+            let bytes = std::fs::symlink_metadata(&path).map_or(0, |data| data.len());
+            std::fs::remove_file(&path)?;
+            control.give_back(bytes);
+        }
+        self.chunks.clear();
+        remove_folder(&self.directory)
+    }
+
+    /// Bytes of the spool's files.
+    pub fn size(&self) -> u64 {
+        self.chunks
+            .values()
+            .map(|chunk| u64::from(chunk.reader.size()))
+            .sum()
+    }
+
+    /// Bytes that may still be to read: everything behind the readers in chunks that are not done.
+    pub fn backlog(&self) -> u64 {
+        let unread = |chunk: &Chunk| u64::from(chunk.reader.size() - chunk.reader.offset());
+        self.chunks
+            .values()
+            .filter(|chunk| chunk.stage == Stage::Reading)
+            .map(unread)
+            .sum()
+    }
+}
+
+/// Removes what strangers put there too: a spool's folder is ours.
+fn remove_folder(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            std::fs::remove_dir_all(directory)
+        }
+        other => other,
+    }
+}
+
+impl Chunk {
+    fn new(reader: ChunkReader) -> Self {
+        Self {
+            context: context(&reader),
+            reader,
+            stage: Stage::Reading,
+            told: 0,
+        }
+    }
+
+    /// Reads on; answers how many bytes there were, nothing when there was no news at all.
+    fn read(
+        &mut self,
+        producer: Producer,
+        most: u32,
+        fold: &mut Fold,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> io::Result<Option<u32>> {
+        if self.stage == Stage::Released {
+            if !self.reader.look_for_next_generation()? {
+                return Ok(None);
+            }
+            self.begin_generation();
+        }
+        if self.stage != Stage::Reading {
+            return Ok(None);
+        }
+        let before = self.reader.offset();
+        let context = &mut self.context;
+        let progress = self
+            .reader
+            .read(producer, most, |raw| fold.take(raw, context, now, batch))?;
+        let bytes = self.reader.offset().saturating_sub(before);
+        match progress {
+            Progress::CaughtUp | Progress::More => {}
+            Progress::Retaken => self.begin_generation(),
+            Progress::Ended => {
+                fold.count_damaged(self.reader.damaged()?);
+                self.stage = Stage::Ended;
+            }
+        }
+        Ok((bytes > 0 || progress != Progress::CaughtUp).then_some(bytes))
+    }
+
+    fn begin_generation(&mut self) {
+        self.context = context(&self.reader);
+        self.stage = Stage::Reading;
+        self.told = 0;
+    }
+}
+
+fn context(reader: &ChunkReader) -> ChunkContext {
+    let head = reader.head();
+    ChunkContext::new(
+        head.anchor,
+        Thread {
+            tid: head.tid,
+            name: head.thread_name(),
+        },
+    )
+}
