@@ -6,6 +6,7 @@
 //! - [`follow`]: waits until something was committed.
 //! - [`live`]: what runs at this moment: process, thread, open spans, and what has just ended.
 //! - [`statistics`]: functions by calls, errors, time.
+//! - [`stored`]: the rows themselves.
 //!
 //! [`live`] and [`statistics`] take rows and a moment and give back data. They read no clock, open
 //! no file, and know nothing of terminals; only [`follow`] touches the system, by one socket.
@@ -15,6 +16,7 @@
 pub mod follow;
 pub mod live;
 pub mod statistics;
+pub mod stored;
 
 pub use follow::{Follower, Wake, Waker};
 pub use live::{LiveOptions, LiveState};

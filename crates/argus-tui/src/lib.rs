@@ -6,7 +6,7 @@
 //! the first two, a moment, and a size; the tests compare its pictures.
 //!
 //! Text that came from outside (names, arguments, exceptions, paths) reaches the terminal only
-//! through [`sanitize`], so that no recorded program can move the cursor or reorder a line.
+//! through [`sanitize()`], so that no recorded program can move the cursor or reorder a line.
 
 #![forbid(unsafe_code)]
 

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use argus_model::Timestamp;
+use argus_read::stored::{OpenError, ReadError, Store};
 use argus_read::{Follower, LiveOptions, LiveState, Wake};
-use argus_store::{OpenError, ReadError, Store};
 use jiff::tz::TimeZone;
 
 use crate::input::{Input, Inputs};

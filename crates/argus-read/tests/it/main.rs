@@ -1,5 +1,7 @@
 //! Following a store: the memory engine written on one side and read on the other.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

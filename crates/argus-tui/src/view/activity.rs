@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use argus_store::batch::Status;
-use argus_store::query::StoredSpan;
+use argus_read::stored::{Status, StoredSpan};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 

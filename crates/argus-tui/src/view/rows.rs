@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use argus_model::SpanKey;
 use argus_read::LiveState;
 use argus_read::live::{LiveProcess, LiveThread, Point};
-use argus_store::batch::RunKey;
+use argus_read::stored::RunKey;
 
 use super::{Filter, Order};
 

@@ -2,8 +2,9 @@
 
 use argus_model::{ProducerId, SpanKey, SpanNumber};
 use argus_read::live::{Changes, LiveOptions, OutsideChanges};
-use argus_store::batch::{CollectorState, Status};
-use argus_store::query::{ProducerLedger, StoredOpenSpan, StoredRun, StoredSample, StoredSpan};
+use argus_read::stored::{
+    CollectorState, ProducerLedger, Status, StoredOpenSpan, StoredRun, StoredSample, StoredSpan,
+};
 use insta::assert_snapshot;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
