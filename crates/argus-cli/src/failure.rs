@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use argus_observe::AttachError;
+use argus_observe::child::SpawnError;
 use argus_spool::place::PlaceError;
 use argus_spool::starter::StartError;
 use argus_store::{OpenError, ReadError};
@@ -134,6 +136,41 @@ impl Advice for StartError {
     }
 }
 
+impl Advice for AttachError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoSuchProcess(_) | Self::NoSuchName(_) | Self::Thread { .. } => Exit::NotFound,
+            Self::NotPermitted(_) | Self::Unobservable(_) => Exit::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSuchProcess(_) | Self::NoSuchName(_) => {
+                Some("ps -e   (lists all processes)".into())
+            }
+            Self::Thread { process, .. } => Some(format!("argus gaze --pid {process}")),
+            Self::NotPermitted(pid) => Some(format!("sudo argus gaze --pid {pid}")),
+            Self::Unobservable(_) => None,
+        }
+    }
+}
+
+impl Advice for SpawnError {
+    /// The codes that shells give.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NotFound(_) => Exit::Child(127),
+            Self::NotExecutable { .. } => Exit::Child(126),
+            Self::Failed { .. } => Exit::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
 /// Prints `argus: <chain>` and `hint: …` to standard error; the code to leave with.
 ///
 /// A reader of our output that went away (`argus logs | head`) is no failure and prints nothing.
@@ -167,6 +204,8 @@ fn advice<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Advice> {
         .or_else(|| of::<ReadError>(error))
         .or_else(|| of::<StartError>(error))
         .or_else(|| of::<PlaceError>(error))
+        .or_else(|| of::<AttachError>(error))
+        .or_else(|| of::<SpawnError>(error))
 }
 
 fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
@@ -192,6 +231,16 @@ mod tests {
         let error = anyhow::Error::new(OpenError::NotOurs(PathBuf::from("/x")));
         let wrapped = Err::<(), _>(error).context("looking around").unwrap_err();
         assert_eq!(report(&wrapped), Exit::Store);
+    }
+
+    #[test]
+    fn who_is_not_there_and_what_cannot_be_observed_leave_with_different_codes() {
+        let check = |error: AttachError, code: Exit| assert_eq!(report(&error.into()), code);
+        check(AttachError::NoSuchProcess(1), Exit::NotFound);
+        check(AttachError::NoSuchName("x".into()), Exit::NotFound);
+        check(AttachError::NotPermitted(1), Exit::Usage);
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        check(AttachError::Unobservable(source), Exit::Usage);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use argus_model::paths::DataDir;
 use argus_model::record::LogSource;
 use argus_observe::exit::ExitWatch;
 use argus_observe::platform::{self, Signal, Signals};
-use argus_observe::process::{self, AttachError, Target};
+use argus_observe::process::{self, Target};
 use argus_observe::sample::Sampler;
 use argus_observe::tail::{Follower, StartAt};
 use argus_observe::wake::{Bell, wait_any};
@@ -86,10 +86,11 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let target = find(args)?;
     // Before any thread starts: they are to have these signals blocked as well.
     let signals = Signals::collect(&[Signal::INT, Signal::TERM, Signal::HUP])?;
-    let sampler = Sampler::attach(&target).map_err(refusal)?;
-    let exit = ExitWatch::attach(&target).map_err(refusal)?;
+    let sampler = Sampler::attach(&target)?;
+    let exit = ExitWatch::attach(&target)?;
     let app_name = AppName::of(args.app_name.as_deref(), &target.process_name);
-    let recorder = Recorder::open(data, &target, &app_name.text)?;
+    recorder::prepare(data)?;
+    let recorder = Recorder::begin(&target, &app_name.text);
     let session = Session {
         logfiles: args.logfiles.iter().map(|path| absolute(path)).collect(),
         interval: args.interval,
@@ -109,7 +110,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
 fn find(args: &Args) -> Result<Target> {
     match (&args.process, args.pid) {
         (Some(name), None) => {
-            let found = process::find_by_name(name).map_err(refusal)?;
+            let found = process::find_by_name(name)?;
             if !found.others.is_empty() {
                 let others: Vec<_> = found.others.iter().map(|t| t.pid.to_string()).collect();
                 console::warn(&format!(
@@ -121,7 +122,7 @@ fn find(args: &Args) -> Result<Target> {
             }
             Ok(found.first)
         }
-        (None, Some(pid)) => Ok(process::find_by_pid(pid).map_err(refusal)?),
+        (None, Some(pid)) => Ok(process::find_by_pid(pid)?),
         (Some(_), Some(_)) => Err(which("--process and --pid exclude each other: give one")),
         (None, None) => Err(which("no process named: give --process NAME or --pid PID")),
     }
@@ -130,28 +131,6 @@ fn find(args: &Args) -> Result<Target> {
 fn which(message: &str) -> anyhow::Error {
     let hint = "argus gaze --process NAME   (or --pid PID)";
     Refusal::new(Exit::Usage, message).hint(hint).into()
-}
-
-/// Why a process cannot be watched, with the code to leave with.
-fn refusal(error: AttachError) -> anyhow::Error {
-    let (exit, hint) = match &error {
-        AttachError::NoSuchProcess(_) | AttachError::NoSuchName(_) => {
-            (Exit::NotFound, Some("ps -e   (lists all processes)".into()))
-        }
-        AttachError::Thread { process, .. } => {
-            (Exit::NotFound, Some(format!("argus gaze --pid {process}")))
-        }
-        AttachError::NotPermitted(pid) => {
-            (Exit::Usage, Some(format!("sudo argus gaze --pid {pid}")))
-        }
-        AttachError::Unobservable(_) => (Exit::Usage, None),
-    };
-    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-    let refusal = Refusal::new(exit, format!("{error}{}", cause.unwrap_or_default()));
-    match hint {
-        Some(hint) => refusal.hint(hint).into(),
-        None => refusal.into(),
-    }
 }
 
 /// An application's name, and who gave it.
@@ -223,7 +202,7 @@ impl Session {
             Ending::Terminated(code) => self.recorder.event("terminated", code),
             Ending::Stopped => self.recorder.event("monitoring_stopped", None),
         };
-        let settled = self.recorder.settle();
+        let settled = self.recorder.settle(data);
         let summary = Summary {
             ending,
             time: platform::monotonic_now().since(begun),
@@ -315,17 +294,5 @@ mod tests {
         );
         check(&["argus", "status"], &["argus", "status"]);
         check(&[], &[]);
-    }
-
-    #[test]
-    fn who_cannot_be_found_and_what_cannot_be_observed_leave_with_their_codes() {
-        let check = |error: AttachError, expected: Exit| {
-            assert_eq!(crate::failure::report(&refusal(error)), expected);
-        };
-        check(AttachError::NoSuchProcess(1), Exit::NotFound);
-        check(AttachError::NoSuchName("x".into()), Exit::NotFound);
-        check(AttachError::NotPermitted(1), Exit::Usage);
-        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-        check(AttachError::Unobservable(error), Exit::Usage);
     }
 }

@@ -4,7 +4,6 @@
 //! store; [`Recorder::settle`] waits for that.
 
 use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,11 +16,10 @@ use argus_observe::platform;
 use argus_observe::process::Target;
 use argus_observe::sample::Reading;
 use argus_spool::control::ControlPage;
-use argus_spool::place::{self, PlaceError};
-use argus_spool::{Appended, Configuration, Definition, Flushed, Weight, starter};
+use argus_spool::place;
+use argus_spool::{Appended, Configuration, Definition, Flushed, Weight};
 
-use crate::exit::Exit;
-use crate::failure::Refusal;
+use crate::keeper;
 use crate::open::store_if_any;
 
 /// How long a command waits at its end until its records are in the store.
@@ -34,68 +32,31 @@ pub(crate) struct Recorder {
     samples: AtomicU64,
     lines: AtomicU64,
     lost: AtomicU64,
-    collector: Collector,
 }
 
-/// Whether somebody will move the records to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Collector {
-    Expected,
-    /// `ARGUS_COLLECTOR=off`, and none runs: record only.
-    Off,
-}
-
-/// A data folder in which recording can begin.
+/// Makes recording possible: a database that can be used, a folder beside it, and, unless
+/// `ARGUS_COLLECTOR` is off, a collector for as long as this command runs.
 ///
-/// Made before anything is started or announced, so that a store which cannot be used is refused
-/// first, unchanged.
+/// Comes before anything is started or announced. The signals that the command collects must be
+/// collected by then, since this starts a thread.
+///
+/// # Errors
+/// When the database or its folder cannot be used; nothing is changed then.
 pub(crate) fn prepare(data: &DataDir) -> Result<()> {
     store_if_any(data)?;
-    place::prepare(data).map_err(|error| {
-        let exit = match error {
-            PlaceError::Unnamed => Exit::Usage,
-            PlaceError::NotOurs(_) | PlaceError::Io { .. } => Exit::Store,
-        };
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        Refusal::new(exit, format!("{error}{}", cause.unwrap_or_default()))
-            .hint("argus gaze --db FILE   (names a database of your own)")
-    })?;
+    place::prepare(data)?;
     argus_spool::configure(Configuration {
         command: std::env::current_exe().ok(),
         place: Some(data.clone()),
         ..Configuration::default()
     });
+    keeper::keep(data)?;
     Ok(())
 }
 
-/// Starts a collector if none runs and none is forbidden.
-fn call_collector(data: &DataDir) -> Collector {
-    if std::env::var_os("ARGUS_COLLECTOR").as_deref() == Some(OsStr::new("off")) {
-        let control = ControlPage::open(&data.control()).ok();
-        return match control.and_then(ControlPage::living_collector) {
-            Some(_) => Collector::Expected,
-            None => Collector::Off,
-        };
-    }
-    if let Ok(command) = std::env::current_exe() {
-        // Whether it answers is seen at the end; until then nothing depends on it.
-        let _ = starter::ensure(data, &command, Duration::ZERO);
-    }
-    Collector::Expected
-}
-
 impl Recorder {
-    /// Begins to record about `target`.
-    ///
-    /// # Errors
-    /// When the database cannot be used; nothing is changed then.
-    pub(crate) fn open(data: &DataDir, target: &Target, app_name: &str) -> Result<Self> {
-        prepare(data)?;
-        Ok(Self::begin(data, target, app_name))
-    }
-
-    /// Begins to record about `target` in a data folder that is [`prepare`]d.
-    pub(crate) fn begin(data: &DataDir, target: &Target, app_name: &str) -> Self {
+    /// Begins to record about `target`, in the data folder that was [`prepare`]d.
+    pub(crate) fn begin(target: &Target, app_name: &str) -> Self {
         let subject = argus_spool::describe(&SubjectInfo {
             pid: target.pid,
             start_ticks: target.start_ticks,
@@ -110,7 +71,6 @@ impl Recorder {
             samples: AtomicU64::new(0),
             lines: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            collector: call_collector(data),
         }
     }
 
@@ -162,14 +122,15 @@ impl Recorder {
     }
 
     /// Waits until everything recorded so far is in the store, for some seconds at most.
-    pub(crate) fn settle(&self) -> Settled {
-        let flushed = match self.collector {
-            Collector::Expected => argus_spool::flush(PATIENCE),
-            Collector::Off => Flushed::TimedOut,
+    pub(crate) fn settle(&self, data: &DataDir) -> Settled {
+        let collector = Collector::of(data);
+        let patience = match collector {
+            Collector::Expected => PATIENCE,
+            Collector::Off => Duration::ZERO,
         };
         Settled {
-            flushed,
-            collector: self.collector,
+            flushed: argus_spool::flush(patience),
+            collector,
             lost: self.lost.load(Ordering::Relaxed),
         }
     }
@@ -183,6 +144,26 @@ impl Recorder {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         self.records.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// Whether somebody will move the records to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Collector {
+    Expected,
+    /// `ARGUS_COLLECTOR=off`, and none runs: record only.
+    Off,
+}
+
+impl Collector {
+    fn of(data: &DataDir) -> Self {
+        let off = std::env::var_os("ARGUS_COLLECTOR").as_deref() == Some(OsStr::new("off"));
+        let living = || ControlPage::open(&data.control()).ok()?.living_collector();
+        if off && living().is_none() {
+            Self::Off
+        } else {
+            Self::Expected
+        }
     }
 }
 
@@ -223,10 +204,4 @@ impl Settled {
             )),
         }
     }
-}
-
-/// The file name of a program, for want of a better name for the application.
-pub(crate) fn base_name(program: &OsStr) -> String {
-    let name = Path::new(program).file_name().unwrap_or(program);
-    name.to_string_lossy().into_owned()
 }

@@ -5,14 +5,14 @@
 //! it records itself goes to the same database, which it is told by its environment. Nothing is
 //! printed but what concerns the recording itself, on standard error, before or after.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
 use argus_model::record::LogSource;
-use argus_observe::child::{Child, Ended, FORWARDED, Launch, SpawnError, Streams};
+use argus_observe::child::{Child, Ended, FORWARDED, Launch, Streams};
 use argus_observe::platform::{self, Signals};
 use argus_observe::sample::Sampler;
 use argus_observe::tail::{Follower, StartAt};
@@ -24,11 +24,6 @@ use crate::failure::Refusal;
 use crate::gaze::observers::{self, Interval};
 use crate::gaze::recorder::{self, Recorder};
 use crate::gaze::{AppName, absolute};
-
-/// What a shell returns for a command that it cannot find.
-const COMMAND_NOT_FOUND: u8 = 127;
-/// What a shell returns for a command that it cannot execute.
-const NOT_EXECUTABLE: u8 = 126;
 
 /// Start a program and record it: exit code, output, CPU, memory, what it records itself
 #[derive(Debug, clap::Args)]
@@ -64,8 +59,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Refusal::new(Exit::Usage, "no program to run").into());
     };
-    recorder::prepare(data)?;
-    let app_name = AppName::of(args.app_name.as_deref(), &recorder::base_name(program)).text;
+    let app_name = AppName::of(args.app_name.as_deref(), &base_name(program)).text;
     let launch = Launch {
         program: program.clone(),
         arguments: arguments.to_vec(),
@@ -73,21 +67,22 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     };
     // Before any thread starts: they are to have these signals blocked as well.
     let signals = Signals::collect(&FORWARDED)?;
+    recorder::prepare(data)?;
     // Where the files end is noted before the program can write to them.
     let logfiles: Vec<_> = args.logfiles.iter().map(|path| absolute(path)).collect();
     let (follower, warnings) = Follower::open(&logfiles, StartAt::End);
     for warning in warnings {
         tell(&format!("{warning}; followed as soon as it can be read"));
     }
-    let child = Child::spawn(&launch, Streams::of_caller(), &signals).map_err(refusal)?;
+    let child = Child::spawn(&launch, Streams::of_caller(), &signals)?;
     let session = Session {
-        recorder: Recorder::begin(data, child.target(), &app_name),
+        recorder: Recorder::begin(child.target(), &app_name),
         logfiles,
         interval: args.interval,
     };
     let ended = session.hold(child, follower)?;
     session.recorder.event("terminated", Some(ended.code));
-    if let Some(complaint) = session.recorder.settle().complaint(data) {
+    if let Some(complaint) = session.recorder.settle(data).complaint(data) {
         tell(&complaint);
     }
     Ok(Exit::Child(ended.shell_code()))
@@ -105,14 +100,10 @@ fn environment(data: &DataDir, app_name: &str) -> Vec<(OsString, OsString)> {
     environment
 }
 
-fn refusal(error: SpawnError) -> anyhow::Error {
-    let exit = match error {
-        SpawnError::NotFound(_) => Exit::Child(COMMAND_NOT_FOUND),
-        SpawnError::NotExecutable { .. } => Exit::Child(NOT_EXECUTABLE),
-        SpawnError::Failed { .. } => Exit::Usage,
-    };
-    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-    Refusal::new(exit, format!("{error}{}", cause.unwrap_or_default())).into()
+/// The file name of a program: what the application is called for want of a better name.
+fn base_name(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    name.to_string_lossy().into_owned()
 }
 
 /// A message about the recording, on standard error.

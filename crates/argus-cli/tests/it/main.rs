@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod observed;
 mod pty;
 mod recording;
 
+mod gaze;
 mod help;
 mod listings;
 mod query;
 mod refusals;
+mod run;
 mod status;
 mod terminal;
 mod watch;

@@ -1,5 +1,7 @@
 //! The observers against real processes, real files, real signals.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod stranger;
 
 mod attach;
