@@ -32,6 +32,9 @@ pub use changes::{Changes, OutsideChanges, Refreshed};
 pub use process::{Ended, History, LiveProcess, Point};
 pub use tree::{LiveSpan, LiveThread};
 
+/// A collector gives account of itself every two seconds; after three missed ones it is silent.
+const SILENT_AFTER: Duration = Duration::from_secs(6);
+
 /// How much a [`LiveState`] keeps, and of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveOptions {
@@ -168,6 +171,13 @@ impl LiveState {
     /// The collector's last account of itself; absent before its first commit.
     pub fn collector(&self) -> Option<&CollectorState> {
         self.collector.as_ref()
+    }
+
+    /// Whether nothing has been heard of the collector for six seconds: what is shown may be out of
+    /// date. Not silent before its first commit, when there is nothing to be out of date.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        let silent = |state: CollectorState| now.since(state.heartbeat) >= SILENT_AFTER;
+        self.collector.is_some_and(silent)
     }
 
     /// Open spans shown.

@@ -10,6 +10,7 @@
 use argus_read::live::Losses;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget};
 
@@ -192,8 +193,15 @@ fn header(view: &View, scene: &Scene<'_>, theme: &Theme, width: usize) -> Vec<Li
     title.push(Span::styled(path, theme.dim));
     let applications = format::count(state.applications(), "app", "apps");
     let processes = format::count(state.processes().len(), "process", "processes");
-    let summary = format!(" {applications} · {processes} · {}", collector(scene));
-    let mut lines = vec![Line::from(title), Line::from(fit(&summary, width))];
+    let summary = fit(&format!(" {applications} · {processes} · "), width);
+    let left = width.saturating_sub(Span::raw(&summary).width());
+    let style = match state.is_silent(scene.now) {
+        true => theme.mark,
+        false => Style::new(),
+    };
+    let collector = Span::styled(fit(&collector(scene), left), style);
+    let summary = Line::from(vec![Span::raw(summary), collector]);
+    let mut lines = vec![Line::from(title), summary];
     if state.losses().total() > 0 {
         let text = fit(&format!(" {}", losses(state.losses())), width);
         lines.push(Line::styled(text, theme.bad));
@@ -209,6 +217,9 @@ fn collector(scene: &Scene<'_>) -> String {
         return "no collector yet".to_owned();
     };
     let age = format::elapsed(scene.now.since(collector.heartbeat));
+    if scene.state.is_silent(scene.now) {
+        return format!("collector {} has been silent for {age}", collector.pid);
+    }
     let backlog = format::bytes(collector.backlog_bytes);
     let lag = format::duration(std::time::Duration::from_nanos(collector.write_lag_ns));
     let pid = collector.pid;

@@ -293,6 +293,26 @@ fn losses_stand_red_in_the_header() {
 }
 
 #[test]
+fn a_silent_collector_is_marked() {
+    let mut state = busy();
+    let changes = Changes {
+        collector: Some(CollectorState {
+            pid: 812,
+            heartbeat: second(2.0),
+            ..CollectorState::default()
+        }),
+        ..Changes::default()
+    };
+    state.apply(changes, second(12.0));
+    let mut shown = Shown::new(state);
+    let picture = shown.picture();
+    let line = picture.lines().nth(1).unwrap();
+    let expected = " 2 apps · 2 processes · collector 812 has been silent for 10 s";
+    assert_eq!(line, expected);
+    assert_eq!(shown.buffer[(40, 1)].fg, Color::Yellow);
+}
+
+#[test]
 fn a_pause_is_marked_and_ends() {
     let mut shown = Shown::new(busy());
     assert_eq!(shown.press(KeyCode::Char(' ')), Reaction::Redraw);
