@@ -6,6 +6,7 @@ mod observed;
 mod pty;
 mod recording;
 
+mod collector;
 mod gaze;
 mod help;
 mod listings;
@@ -13,5 +14,6 @@ mod query;
 mod refusals;
 mod run;
 mod status;
+mod stored;
 mod terminal;
 mod watch;

@@ -1,5 +1,5 @@
 //! Real programs under observation by the real `argus`, with a database of their own, and what was
-//! recorded of them: read from the spool, since no collector runs here.
+//! recorded of them: in the spool where no collector runs, in the store where one does.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use argus_model::paths::DataDir;
 use argus_model::{Kind, Record};
+use argus_spool::control::ControlPage;
 use argus_spool::read::{ChunkReader, Producer, Progress, chunks, producers};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything here may take.
@@ -62,6 +64,23 @@ impl Home {
         command
     }
 
+    /// `argus` with this home, which starts a collector.
+    pub(crate) fn collected(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env_remove("ARGUS_COLLECTOR");
+        command
+    }
+
+    /// The rows of a query, which must be valid.
+    pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
+        let output = self.command(&["query", query, "--json"]).output().unwrap();
+        if output.status.code() == Some(1) {
+            return Vec::new(); // Nothing is recorded yet.
+        }
+        let error = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{error}"))
+    }
+
     /// Starts `argus` and listens to it.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running::start(self.command(arguments))
@@ -95,6 +114,26 @@ impl Home {
             recorded.append(&Record::decode(kind, &payload).unwrap());
         }
         recorded
+    }
+}
+
+impl Drop for Home {
+    /// A collector would stay for half a minute, with its folder gone.
+    fn drop(&mut self) {
+        let path = self.data().control();
+        let control = path.exists().then(|| ControlPage::open(&path).unwrap());
+        let Some(pid) = control.and_then(ControlPage::living_collector) else {
+            return;
+        };
+        let raw = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        if kill_process(raw, Signal::TERM).is_ok() {
+            eventually("the collector has left", || {
+                let state = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+                state
+                    .map_or(true, |stat| stat.contains(") Z "))
+                    .then_some(())
+            });
+        }
     }
 }
 
