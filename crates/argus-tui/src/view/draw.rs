@@ -158,6 +158,11 @@ impl View {
         self.activity_height = usize::from(inside.height.saturating_sub(1));
         let last = spans.len().saturating_sub(self.activity_height);
         self.activity_top = self.activity_top.min(last);
+        if spans.is_empty() {
+            let text = Line::styled("nothing has ended yet", theme.dim);
+            frame.render_widget(text, inside);
+            return;
+        }
         let spans = spans.iter().skip(self.activity_top);
         activity::draw(spans, scene, theme, inside, frame.buffer_mut());
     }
