@@ -9,7 +9,9 @@ use clap::{Parser, Subcommand};
 use crate::failure::Refusal;
 use crate::moment::{self, When};
 use crate::output::{self, Format};
-use crate::{analyze, collector, completions, gaze, logs, metrics, query, run, status, traces, watch};
+use crate::{
+    analyze, collector, completions, gaze, logs, metrics, query, run, status, traces, watch,
+};
 
 /// A flight recorder for programs: what they are doing now, and everything they did
 #[derive(Debug, Parser)]

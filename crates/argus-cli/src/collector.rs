@@ -27,7 +27,7 @@ const TAKE_UP_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  argus collector                   collect until 30 s after the last program
+  argus collector                     collect until 30 s after the last program
   argus collector --idle-exit never   as a service")]
 pub(crate) struct Args {
     /// Leave this many seconds after the last program and the last screen, or never
@@ -39,15 +39,21 @@ fn idle_exit(text: &str) -> Result<IdleExit, String> {
     if text == "never" {
         return Ok(IdleExit::Never);
     }
-    let seconds = text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-    seconds.map(IdleExit::After).ok_or_else(|| "a number of seconds, or never".into())
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .and_then(|s| Duration::try_from_secs_f64(s).ok());
+    seconds
+        .map(IdleExit::After)
+        .ok_or_else(|| "a number of seconds, or never".into())
 }
 
 /// Collects until there is nobody left to collect for.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     place::prepare(data)?;
     let path = data.lock();
-    let election = Lock::attempt(&path).with_context(|| format!("cannot lock {}", path.display()))?;
+    let election =
+        Lock::attempt(&path).with_context(|| format!("cannot lock {}", path.display()))?;
     let Election::Won(lock) = election else {
         output::note("another collector is at work on this database");
         return Ok(Exit::Fine);
@@ -57,7 +63,10 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let control =
         ControlPage::open(&path).with_context(|| format!("cannot map {}", path.display()))?;
     control.beat(std::process::id());
-    let options = Options { place: data.clone(), idle_exit: args.idle_exit };
+    let options = Options {
+        place: data.clone(),
+        idle_exit: args.idle_exit,
+    };
     let collector = Collector::new(options, control, sink, Box::new(Outside::new(control)?));
     match collector.run(lock) {
         Ok(()) => Ok(Exit::Fine),
@@ -90,7 +99,11 @@ impl Outside {
             .name("deaths".into())
             .spawn(move || await_deaths(watcher, &taken, &told, control))
             .context("cannot start a thread")?;
-        Ok(Self { orders, deaths, samplers: Vec::new() })
+        Ok(Self {
+            orders,
+            deaths,
+            samplers: Vec::new(),
+        })
     }
 }
 
@@ -124,12 +137,22 @@ fn await_deaths(
         unwatched.retain(|(pid, start_ticks)| {
             let alive = argus_spool::host::start_ticks(*pid) == Some(*start_ticks);
             if !alive {
-                news |= told.send(Death { pid: *pid, exit_code: None }).is_ok();
+                news |= told
+                    .send(Death {
+                        pid: *pid,
+                        exit_code: None,
+                    })
+                    .is_ok();
             }
             alive
         });
         for (pid, exit) in watcher.poll(TAKE_UP_EVERY).unwrap_or_default() {
-            news |= told.send(Death { pid, exit_code: exit.code }).is_ok();
+            news |= told
+                .send(Death {
+                    pid,
+                    exit_code: exit.code,
+                })
+                .is_ok();
         }
         if news {
             control.wake_collector();

@@ -7,6 +7,8 @@ use argus_model::paths::DataDir;
 use argus_spool::place;
 use argus_store::{OpenError, Store};
 
+use crate::keeper;
+
 /// The database that `--db` names, else the one that the environment names.
 ///
 /// Its path is absolute: it is handed to processes that may work elsewhere.
@@ -17,8 +19,9 @@ pub(crate) fn data_dir(db: Option<&Path>) -> Result<DataDir> {
     }
 }
 
-/// Opens the store for reading.
+/// Opens the store for reading, once it holds what lay in the spools.
 pub(crate) fn open_store(data: &DataDir) -> Result<Box<dyn Store>> {
+    keeper::catch_up(data)?;
     Ok(argus_store::open_reader(data.database())?)
 }
 

@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "metrics",
     "analyze",
     "query",
+    "collector",
     "completions",
 ];
 
@@ -38,6 +39,7 @@ fn help_names_every_command_and_the_exit_codes() {
       metrics      List readings of CPU, memory and threads, and of named metrics
       analyze      Show per function how often, how long and how badly it ran
       query        Ask the store a question in SQL; it can only be read
+      collector    Collect what programs record into the database (started on its own when needed)
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 
