@@ -176,8 +176,7 @@ impl Intake {
                     }
                     self.chunks.insert(number, Chunk::new(reader));
                 }
-                // A head that is not there yet comes soon, unless nobody is left to write it.
-                Ok(None) => unreadable += 1,
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => unreadable += 1,
             }

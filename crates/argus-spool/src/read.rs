@@ -129,7 +129,8 @@ pub struct ChunkReader {
 }
 
 impl ChunkReader {
-    /// Opens a chunk of `producer`. Nothing while its head is not written or not believable.
+    /// Opens a chunk of `producer`. Nothing while its first generation has not begun; then it holds no
+    /// record. A head that is there and not believable is an error of kind `InvalidData`.
     pub fn open(path: &Path, producer: ProducerId) -> io::Result<Option<Self>> {
         let mut options = OpenOptions::new();
         options
@@ -203,7 +204,8 @@ impl ChunkReader {
 
     /// Looks whether the producer has taken the chunk again; if so, starts with the new generation.
     pub fn look_for_next_generation(&mut self) -> io::Result<bool> {
-        match read_head(&self.file, self.nonce)? {
+        // A head that cannot be believed now (it is being rewritten) is looked at again later.
+        match read_head(&self.file, self.nonce).unwrap_or_default() {
             Some(head) if head.generation > self.head.generation => {
                 self.begin(head, FIRST_RECORD);
                 Ok(true)
@@ -445,11 +447,16 @@ impl ChunkReader {
 
 fn read_head(file: &File, nonce: u64) -> io::Result<Option<Head>> {
     let mut bytes = [0; SEAL as usize];
-    Ok(if read_fully(file, &mut bytes, 0)? {
-        newest_head(&bytes, nonce)
-    } else {
-        None
-    })
+    if !read_fully(file, &mut bytes, 0)? {
+        return Ok(None);
+    }
+    let head = newest_head(&bytes, nonce);
+    // The second copy is written after the first and before any record.
+    let begun = bytes[HEADS[1] as usize..].iter().any(|byte| *byte != 0);
+    if head.is_none() && begun {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(head)
 }
 
 /// The newest valid copy of the head in a chunk's first bytes.

@@ -14,7 +14,7 @@ pub(crate) fn read_all(
 ) -> u64 {
     let mut damaged = 0;
     for (number, path) in chunks(directory).unwrap() {
-        let Some(mut reader) = ChunkReader::open(&path, id).unwrap() else {
+        let Some(mut reader) = ChunkReader::open(&path, id).unwrap_or_default() else {
             damaged += 1;
             continue;
         };
