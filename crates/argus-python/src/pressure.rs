@@ -13,11 +13,10 @@ use crate::foreign::{Quiet, swallow};
 use crate::plan::Plan;
 
 const LOOK_EVERY: u32 = 4_096;
-/// The threshold where none was given.
-const DEFAULT_THRESHOLD: u64 = 8_000;
-
 static CALLS: AtomicU32 = AtomicU32::new(0);
 static WARNED: AtomicBool = AtomicBool::new(false);
+/// The threshold of the function that looked last.
+static THRESHOLD: AtomicU64 = AtomicU64::new(8_000);
 static OVERFLOWED: AtomicU64 = AtomicU64::new(0);
 static BEYOND: AtomicU64 = AtomicU64::new(0);
 
@@ -41,6 +40,7 @@ pub(crate) fn look(plan: &Plan) {
 #[cold]
 fn look_closely(threshold: u64) {
     let depth = argus_spool::stats().depth;
+    THRESHOLD.store(threshold, Ordering::Relaxed);
     count(depth, threshold);
     if depth <= threshold / 2 {
         WARNED.store(false, Ordering::Relaxed);
@@ -66,7 +66,7 @@ fn count(depth: u64, threshold: u64) {
 
 /// The counters, with `depth` as it is now.
 pub(crate) fn overflow(depth: u64) -> Overflow {
-    count(depth, DEFAULT_THRESHOLD);
+    count(depth, THRESHOLD.load(Ordering::Relaxed));
     let overflowed = OVERFLOWED.load(Ordering::Relaxed);
     let recovered = overflowed.saturating_sub(BEYOND.load(Ordering::Relaxed));
     Overflow {

@@ -74,9 +74,7 @@ unsafe fn encode_within(
             encode_integer(out, object, room)
         } else if flags & ffi::Py_TPFLAGS_UNICODE_SUBCLASS != 0 {
             encode_text(out, object, room)
-        } else if kind == &raw mut ffi::PyFloat_Type
-            || (*kind).tp_base == &raw mut ffi::PyFloat_Type
-        {
+        } else if kind == &raw mut ffi::PyFloat_Type {
             spend(room, 8);
             value::encode_float(out, ffi::PyFloat_AS_DOUBLE(object))
         } else if object == ffi::Py_None() {
@@ -216,6 +214,9 @@ unsafe fn encode_larger(
             // Walking a set needs an iterator object; see `foreign`.
             let length = ffi::PySet_Size(object).cast_unsigned() as u64;
             value::encode_sequence_head(out, set_shape(object), length, 0)
+        } else if ffi::PyFloat_Check(object) != 0 {
+            spend(room, 8);
+            value::encode_float(out, ffi::PyFloat_AS_DOUBLE(object))
         } else {
             spend(room, 24);
             encode_object(out, object)

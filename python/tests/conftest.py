@@ -1,0 +1,113 @@
+"""How these tests record and read back.
+
+Each test module's recordings go to one database in a temporary folder, which the process opens with
+its first record; a test finds its own by the names of its functions. Where a test needs another
+process (forks, environment variables), `run` starts one with a database of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+import types
+from pathlib import Path
+
+import pytest
+
+# Before `argus` is imported anywhere: the first record decides which database is used.
+_FOLDER = Path(tempfile.mkdtemp(prefix="argus-tests-"))
+os.environ["ARGUS_DB"] = str(_FOLDER / "tests.db")
+for _name in ("ARGUS_DISABLE", "ARGUS_COLLECTOR", "ARGUS_SAMPLE_RATE", "ARGUS_APP_NAME"):
+    os.environ.pop(_name, None)
+
+import argus  # noqa: E402
+
+
+def pytest_sessionfinish():
+    """The collector leaves by itself; what it wrote is not kept."""
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+class Store:
+    """A database, read the way a user would."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+        """Rows of a query."""
+        database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+        try:
+            database.row_factory = sqlite3.Row
+            return database.execute(sql, parameters).fetchall()
+        finally:
+            database.close()
+
+    def spans(self, name: str) -> list[types.SimpleNamespace]:
+        """The spans of the functions with this name, in order of their beginning."""
+        spans = [
+            types.SimpleNamespace(**row)
+            for row in self.query(
+                "SELECT * FROM process_trace"
+                " WHERE process = ? OR process LIKE '%.' || ? ORDER BY producer_id, span",
+                name,
+                name,
+            )
+        ]
+        for span in spans:
+            rows = self.query("SELECT data, data_type, data_value FROM data_trace WHERE id = ?", span.id)
+            of_type = {kind: {} for kind in ("INPUT", "OUTPUT", "LOCAL")}
+            for row in rows:
+                of_type[row["data_type"]][row["data"]] = row["data_value"]
+            span.arguments, span.locals = of_type["INPUT"], of_type["LOCAL"]
+            span.result = next(iter(of_type["OUTPUT"].values()), None)
+        return spans
+
+    def span(self, name: str) -> types.SimpleNamespace:
+        """The one span of the function with this name."""
+        (span,) = self.spans(name)
+        return span
+
+
+@pytest.fixture
+def store() -> Store:
+    """This process's database; `recorded` waits for it."""
+    return Store(Path(os.environ["ARGUS_DB"]))
+
+
+@pytest.fixture
+def recorded(store):
+    """Waits until everything is stored, then answers the spans of a name."""
+
+    def read(name):
+        assert argus.flush(30), argus.stats()
+        return store.spans(name)
+
+    return read
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a program in a Python of its own; answers its output and its database."""
+
+    def start(program: str, **environment: str):
+        path = tmp_path / "run.db"
+        script = tmp_path / "program.py"
+        script.write_text(textwrap.dedent(program))
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, "ARGUS_DB": str(path), **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return types.SimpleNamespace(out=done.stdout, err=done.stderr, store=Store(path))
+
+    return start
