@@ -60,9 +60,9 @@ impl ExitWatch {
     /// # Errors
     /// When the system call for waiting fails.
     pub fn wait(&self, timeout: Duration) -> io::Result<Option<Exit>> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Deadline::after(timeout);
         while !self.process.has_ended()? {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.left();
             if left.is_zero() {
                 return Ok(None);
             }
@@ -130,22 +130,16 @@ impl Watcher {
         self.ended.retain(|(id, ..)| *id != pid);
     }
 
-    /// Whether this process is being watched.
-    pub fn watches(&self, pid: u32) -> bool {
-        self.living.contains_key(&pid) || self.ended.iter().any(|(id, ..)| *id == pid)
-    }
-
     /// Waits at most `timeout` for ends, and returns those whose code is known or given up.
     ///
     /// # Errors
     /// When the system call for waiting fails.
     pub fn poll(&mut self, timeout: Duration) -> io::Result<Vec<(u32, Exit)>> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Deadline::after(timeout);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.gather(left.min(self.longest_wait()))?;
+            self.gather(deadline.left().min(self.longest_wait()))?;
             let exits = self.settle();
-            if !exits.is_empty() || Instant::now() >= deadline {
+            if !exits.is_empty() || deadline.left().is_zero() {
                 return Ok(exits);
             }
         }
@@ -268,6 +262,22 @@ impl Process {
             ExitStatus::NotYet if !last_chance => None,
             ExitStatus::NotYet | ExitStatus::Untold => Some(Exit { code: None }),
         }
+    }
+}
+
+/// When to stop waiting; `None` for a time beyond what the clock can count.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
+    }
+
+    fn left(self) -> Duration {
+        self.0.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        })
     }
 }
 

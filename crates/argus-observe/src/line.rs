@@ -50,11 +50,6 @@ impl Splitter {
         *self = Self::default();
     }
 
-    /// Whether an unfinished line is waiting.
-    pub fn is_waiting(&self) -> bool {
-        !self.beginning.is_empty()
-    }
-
     fn extend(&mut self, bytes: &[u8], ending: Ending, each: &mut impl FnMut(Line<'_>)) {
         if self.skipping {
             self.skipping = ending == Ending::Open;
@@ -158,7 +153,7 @@ mod tests {
         check(&["par", "ti", "al\nnext"], &["partial", "next"]);
         let mut splitter = Splitter::default();
         splitter.push(b"half", |_| panic!("not complete yet"));
-        assert!(splitter.is_waiting());
+        assert_eq!(splitter.beginning, b"half");
     }
 
     #[test]

@@ -112,11 +112,21 @@ impl Followed {
             return; // As the start has warned, or gone again in between; looked at again soon.
         };
         let identity = Identity::of(&metadata);
-        let offset = match self.old.take() {
-            Some((old, length)) if old == identity => length,
-            _ => 0,
+        let known = self
+            .retiring
+            .iter()
+            .position(|(open, _)| open.identity == identity);
+        let successor = match known {
+            // It stood here before and has come back: read on where we were.
+            Some(index) => self.retiring.swap_remove(index).0,
+            None => {
+                let offset = match self.old.take() {
+                    Some((old, length)) if old == identity && length <= metadata.len() => length,
+                    _ => 0,
+                };
+                Open::new(file, identity, offset, notify)
+            }
         };
-        let successor = Open::new(file, identity, offset, notify);
         if let Some(open) = self.current.replace(successor) {
             self.retiring.push((open, Instant::now() + RETIREMENT));
         }

@@ -195,6 +195,22 @@ fn rotation_by_rename_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn a_file_that_comes_back_is_not_read_twice() {
+    let log = Log::new("");
+    let mut tail = log.follow();
+    log.append("once\n");
+    tail.expect(&["once"]);
+    let aside = log.folder.path().join("aside.log");
+    fs::rename(&log.path, &aside).unwrap();
+    log.append("other\n");
+    tail.expect(&["other"]);
+    fs::rename(&aside, &log.path).unwrap();
+    log.append("back\n");
+    tail.expect(&["back"]);
+    assert_eq!(tail.finish(), [""; 0]);
+}
+
+#[test]
 fn a_truncated_file_is_read_anew() {
     let log = Log::new("");
     let mut tail = log.follow();
