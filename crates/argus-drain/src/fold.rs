@@ -318,20 +318,20 @@ impl Fold {
                     data: data.to_owned(),
                 });
             }
-            other => self.store_observed(other, chunk, clock, batch),
+            other => self.store_observed(&other, chunk, clock, batch),
         }
     }
 
     fn store_observed(
         &self,
-        record: Record<'_>,
+        record: &Record<'_>,
         chunk: &ChunkContext,
         clock: &mut Clock,
         batch: &mut Batch,
     ) {
-        let subject = |number: u32| match number {
+        let subject = |number: &u32| match number {
             0 => Arc::clone(&self.subject),
-            _ => chunk.subjects.get(&number).unwrap_or(&self.subject).clone(),
+            _ => chunk.subjects.get(number).unwrap_or(&self.subject).clone(),
         };
         match record {
             Record::Metric {
@@ -343,12 +343,12 @@ impl Fold {
                 attributes,
             } => {
                 batch.metrics.push(MetricRow {
-                    at: clock.wall(at),
+                    at: clock.wall(*at),
                     subject: subject(whose),
-                    name: chunk.name(name).text.clone(),
-                    value,
-                    unit: unit.to_owned(),
-                    attributes: captured::attributes(attributes),
+                    name: chunk.name(*name).text.clone(),
+                    value: *value,
+                    unit: (*unit).to_owned(),
+                    attributes: captured::attributes(*attributes),
                 });
             }
             Record::Log {
@@ -363,14 +363,14 @@ impl Fold {
             } => {
                 let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
                 batch.logs.push(LogRow {
-                    at: clock.wall(at),
+                    at: clock.wall(*at),
                     subject: subject(whose),
-                    line: line.to_owned(),
+                    line: (*line).to_owned(),
                     path: present(path),
-                    source: source_word(source),
+                    source: source_word(*source),
                     level: present(level),
-                    span: (!span.is_none()).then(|| self.key(span)),
-                    altered,
+                    span: (!span.is_none()).then(|| self.key(*span)),
+                    altered: *altered,
                 });
             }
             Record::Sample {
@@ -380,13 +380,12 @@ impl Fold {
                 rss_bytes,
                 threads,
             } => {
-                let (at, subject) = (clock.wall(at), subject(whose));
                 batch.samples.push(SampleRow {
-                    at,
-                    subject,
-                    cpu_percent,
-                    rss_bytes,
-                    threads,
+                    at: clock.wall(*at),
+                    subject: subject(whose),
+                    cpu_percent: *cpu_percent,
+                    rss_bytes: *rss_bytes,
+                    threads: *threads,
                 });
             }
             Record::ProcessEvent {
@@ -396,10 +395,10 @@ impl Fold {
                 exit_code,
             } => {
                 batch.process_events.push(ProcessEventRow {
-                    at: clock.wall(at),
+                    at: clock.wall(*at),
                     subject: subject(whose),
-                    event_type: event_type.to_owned(),
-                    exit_code,
+                    event_type: (*event_type).to_owned(),
+                    exit_code: *exit_code,
                 });
             }
             // All others were taken before; a match on `Record` would have to repeat them.

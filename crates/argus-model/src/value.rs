@@ -145,7 +145,7 @@ impl Value {
             Self::Verbatim(text) => out.push_str(text),
             Self::Masked => out.push_str("***"),
             Self::Object { class, address } => {
-                append(out, format_args!("<{class} at {address:#x}>"))
+                append(out, format_args!("<{class} at {address:#x}>"));
             }
             Self::Sequence {
                 shape,

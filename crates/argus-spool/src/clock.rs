@@ -156,7 +156,7 @@ impl ThreadClock {
         }
         let passed = ticks.wrapping_sub(self.from);
         let predicted =
-            u128::from(self.anchor) + (u128::from(passed) * u128::from(self.rate) >> 32);
+            u128::from(self.anchor) + ((u128::from(passed) * u128::from(self.rate)) >> 32);
         let error = predicted.abs_diff(u128::from(now));
         let allowed = u128::from(TOLERATED_ERROR_NS) + u128::from(now - self.anchor) / 1_000;
         if error > allowed {

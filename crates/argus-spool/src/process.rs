@@ -180,7 +180,6 @@ impl Process {
     }
 
     /// Runs `critical` with the pool.
-    #[expect(clippy::mut_from_ref, reason = "the lock makes the reference unique")]
     fn with_pool<R>(&self, critical: impl FnOnce(&mut Pool, &'static ForkPage) -> R) -> R {
         let page = page().expect("a process that opened its spool has the page");
         // SAFETY: the lock is held, so nobody else has a reference to the pool.

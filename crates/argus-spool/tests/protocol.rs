@@ -32,7 +32,10 @@ fn a_published_record_is_read_whole() {
         });
         // `ChunkReader::record_at`.
         if chunk.state.load(Ordering::Acquire) == 1 {
-            let read = chunk.payload.each_ref().map(|word| word.load(Ordering::Relaxed));
+            let read = chunk
+                .payload
+                .each_ref()
+                .map(|word| word.load(Ordering::Relaxed));
             assert_eq!(read, [7, 8]);
         }
         writer.join().unwrap();

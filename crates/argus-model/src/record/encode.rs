@@ -96,21 +96,6 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
             out.bytes(fields.0)
         }
         Record::Gap(value) => gap(value, out),
-        Record::Metric {
-            subject,
-            name,
-            at,
-            value,
-            unit,
-            attributes,
-        } => {
-            out.u32(*subject)?;
-            out.u64(at.nanos())?;
-            out.f64(*value)?;
-            out.varint(name.0.into())?;
-            out.text(unit)?;
-            out.bytes(attributes.0)
-        }
         Record::SessionEvent {
             at,
             session,
@@ -124,18 +109,46 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
             out.text(data)
         }
         Record::Subject(number, info) => subject(*number, info, out),
+        Record::Metric { .. }
+        | Record::Log { .. }
+        | Record::Sample { .. }
+        | Record::ProcessEvent { .. } => observed(record, out),
+    }
+}
+
+/// Records about a process, which all begin with whose they are and when.
+fn observed(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
+    let (Record::Metric { subject, at, .. }
+    | Record::Log { subject, at, .. }
+    | Record::Sample { subject, at, .. }
+    | Record::ProcessEvent { subject, at, .. }) = record
+    else {
+        return Ok(());
+    };
+    out.u32(*subject)?;
+    out.u64(at.nanos())?;
+    match record {
+        Record::Metric {
+            name,
+            value,
+            unit,
+            attributes,
+            ..
+        } => {
+            out.f64(*value)?;
+            out.varint(name.0.into())?;
+            out.text(unit)?;
+            out.bytes(attributes.0)
+        }
         Record::Log {
-            subject,
-            at,
             source,
             path,
             line,
             altered,
             span,
             level,
+            ..
         } => {
-            out.u32(*subject)?;
-            out.u64(at.nanos())?;
             out.u64(span.0)?;
             out.u8(*source as u8)?;
             out.u8(u8::from(*altered))?;
@@ -144,30 +157,25 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
             out.text(line)
         }
         Record::Sample {
-            subject,
-            at,
             cpu_percent,
             rss_bytes,
             threads,
+            ..
         } => {
-            out.u32(*subject)?;
-            out.u64(at.nanos())?;
             out.f64(*cpu_percent)?;
             out.varint(*rss_bytes)?;
             out.varint((*threads).into())
         }
         Record::ProcessEvent {
-            subject,
-            at,
             event_type,
             exit_code,
+            ..
         } => {
-            out.u32(*subject)?;
-            out.u64(at.nanos())?;
             out.u8(u8::from(exit_code.is_some()))?;
             out.signed(exit_code.unwrap_or(0).into())?;
             out.text(event_type)
         }
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,14 @@
 //! A damaged byte costs at most its record, and never makes a wrong one.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::roles::{Home, run};
 use super::spool::{all_producers, metric_values, read_all};
 use argus_model::{ProducerId, Record};
 use argus_spool::read::chunks;
 
-fn values(id: ProducerId, directory: &PathBuf) -> (Vec<u64>, u64) {
+fn values(id: ProducerId, directory: &Path) -> (Vec<u64>, u64) {
     let mut found = Vec::new();
     let damaged = read_all(id, directory, &mut |_, record| {
         if let Record::Metric { value, .. } = record {

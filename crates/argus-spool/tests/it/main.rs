@@ -3,6 +3,8 @@
 //! Most tests start this same binary again in a *role* (see `roles`), because what matters happens
 //! to a process: it is killed, it forks, it closes what it did not open.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod damage;
 mod death;
 mod fork;

@@ -139,9 +139,9 @@ pub(crate) fn host(seed: u64) {
                     }
                 };
                 if random.below(3) == 0 {
-                    std::thread::spawn(burst).join().unwrap()
+                    std::thread::spawn(burst).join().unwrap();
                 } else {
-                    burst()
+                    burst();
                 }
                 emitted += count;
             }
