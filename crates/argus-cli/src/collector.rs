@@ -3,7 +3,8 @@
 //! It is started by whatever records and finds none; nobody has to start it by hand. A second one
 //! sees the lock taken and leaves at once.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use argus_drain::{Collector, CollectorError, Death, IdleExit, Observer, Options,
 use argus_model::paths::DataDir;
 use argus_observe::exit::Watcher;
 use argus_observe::sample::Sampler;
+use argus_observe::wake::wait_any;
 use argus_spool::control::ControlPage;
 use argus_spool::place;
 
@@ -20,8 +22,8 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::output;
 
-/// How often the watching thread looks for new processes to watch.
-const TAKE_UP_EVERY: Duration = Duration::from_millis(50);
+/// How long the collector is given to ask who died before it is woken once more.
+const ASKING_TAKES: Duration = Duration::from_millis(2);
 
 /// Collect what programs record into the database (started on its own when needed)
 #[derive(Debug, clap::Args)]
@@ -77,112 +79,88 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     }
 }
 
-enum Order {
-    Watch { pid: u32, start_ticks: u64 },
-    Leave { pid: u32 },
-}
-
-/// The observers of `argus-observe` as the collector's eyes: deaths are waited for in a thread of
-/// their own, which wakes the collector.
+/// The observers of `argus-observe` as the collector's eyes. A thread of its own waits for deaths,
+/// only to wake the collector, which then asks who died.
 struct Outside {
-    orders: Sender<Order>,
-    deaths: Receiver<Death>,
-    samplers: Vec<(u32, Sampler)>,
+    watcher: Watcher,
+    /// Processes that could not be watched: dead already, or hidden from us. The process table tells
+    /// their end.
+    unwatched: Vec<(u32, u64)>,
+    /// Everybody attached, with the means to measure those that may be measured.
+    attached: HashMap<u32, Option<Sampler>>,
 }
 
 impl Outside {
     fn new(control: ControlPage) -> Result<Self> {
         let watcher = Watcher::new().context("cannot watch processes")?;
-        let (orders, taken) = channel();
-        let (told, deaths) = channel();
+        let ends = watcher
+            .as_fd()
+            .try_clone_to_owned()
+            .context("cannot watch processes")?;
         thread::Builder::new()
             .name("deaths".into())
-            .spawn(move || await_deaths(watcher, &taken, &told, control))
+            .spawn(move || wake_at_deaths(&ends, control))
             .context("cannot start a thread")?;
         Ok(Self {
-            orders,
-            deaths,
-            samplers: Vec::new(),
+            watcher,
+            unwatched: Vec::new(),
+            attached: HashMap::new(),
         })
     }
 }
 
-/// Ends when the collector is gone, which drops the other ends of the channels.
-fn await_deaths(
-    mut watcher: Watcher,
-    orders: &Receiver<Order>,
-    told: &Sender<Death>,
-    control: ControlPage,
-) {
-    let mut unwatched = Vec::new();
+/// Runs as long as the collector: the descriptor stays readable until it has asked who died.
+fn wake_at_deaths(ends: &OwnedFd, control: ControlPage) {
     loop {
-        let mut news = false;
-        loop {
-            match orders.try_recv() {
-                Ok(Order::Watch { pid, start_ticks }) => {
-                    if watcher.add(pid, start_ticks).is_err() {
-                        unwatched.push((pid, start_ticks));
-                    }
-                }
-                Ok(Order::Leave { pid }) => {
-                    watcher.remove(pid);
-                    unwatched.retain(|(other, _)| *other != pid);
-                }
-                Err(std::sync::mpsc::TryRecvError::Empty) => break,
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
-            }
-        }
-        // One that could not be watched is dead already, or hidden from us: then the process table
-        // tells its end.
-        unwatched.retain(|(pid, start_ticks)| {
-            let alive = argus_spool::host::start_ticks(*pid) == Some(*start_ticks);
-            if !alive {
-                news |= told
-                    .send(Death {
-                        pid: *pid,
-                        exit_code: None,
-                    })
-                    .is_ok();
-            }
-            alive
-        });
-        for (pid, exit) in watcher.poll(TAKE_UP_EVERY).unwrap_or_default() {
-            news |= told
-                .send(Death {
-                    pid,
-                    exit_code: exit.code,
-                })
-                .is_ok();
-        }
-        if news {
+        if wait_any([ends.as_fd()], None).is_ok_and(|[died]| died) {
             control.wake_collector();
         }
+        thread::sleep(ASKING_TAKES);
     }
 }
 
 impl Observer for Outside {
     fn attach(&mut self, pid: u32, start_ticks: u64) {
-        if self.samplers.iter().any(|(known, _)| *known == pid) {
+        if self.attached.contains_key(&pid) {
             return;
         }
-        // The thread lives as long as the receiver of its deaths.
-        let _ = self.orders.send(Order::Watch { pid, start_ticks });
-        if let Ok(sampler) = Sampler::attach_to(pid, start_ticks) {
-            self.samplers.push((pid, sampler));
+        if self.watcher.add(pid, start_ticks).is_err() {
+            self.unwatched.push((pid, start_ticks));
         }
+        self.attached
+            .insert(pid, Sampler::attach_to(pid, start_ticks).ok());
     }
 
     fn detach(&mut self, pid: u32) {
-        let _ = self.orders.send(Order::Leave { pid });
-        self.samplers.retain(|(known, _)| *known != pid);
+        self.watcher.remove(pid);
+        self.unwatched.retain(|(known, _)| *known != pid);
+        self.attached.remove(&pid);
     }
 
     fn deaths(&mut self) -> Vec<Death> {
-        self.deaths.try_iter().collect()
+        let ended = self.watcher.poll(Duration::ZERO).unwrap_or_default();
+        let mut deaths: Vec<Death> = ended
+            .into_iter()
+            .map(|(pid, exit)| Death {
+                pid,
+                exit_code: exit.code,
+            })
+            .collect();
+        self.unwatched.retain(|(pid, start_ticks)| {
+            let alive = argus_spool::host::start_ticks(*pid) == Some(*start_ticks);
+            if !alive {
+                deaths.push(Death {
+                    pid: *pid,
+                    exit_code: None,
+                });
+            }
+            alive
+        });
+        deaths
     }
 
     fn sample(&mut self, pid: u32) -> Option<Reading> {
-        let (_, sampler) = self.samplers.iter_mut().find(|(known, _)| *known == pid)?;
+        let sampler = self.attached.get_mut(&pid)?.as_mut()?;
         let reading = sampler.sample().ok().flatten()?;
         Some(Reading {
             cpu_percent: reading.cpu_percent,
