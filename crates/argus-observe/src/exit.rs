@@ -130,6 +130,11 @@ impl Watcher {
         self.ended.retain(|(id, ..)| *id != pid);
     }
 
+    /// Whether this process is being watched.
+    pub fn watches(&self, pid: u32) -> bool {
+        self.living.contains_key(&pid) || self.ended.iter().any(|(id, ..)| *id == pid)
+    }
+
     /// Waits at most `timeout` for ends, and returns those whose code is known or given up.
     ///
     /// # Errors

@@ -116,7 +116,9 @@ fn a_removed_process_is_not_heard_of_again() {
     let stranger = Stranger::run("sleep 60");
     let target = find_by_pid(stranger.pid).unwrap();
     watcher.add(target.pid, target.start_ticks).unwrap();
+    assert!(watcher.watches(target.pid));
     watcher.remove(target.pid);
+    assert!(!watcher.watches(target.pid));
     stranger.kill(Signal::KILL);
     assert_eq!(watcher.poll(Duration::from_millis(50)).unwrap(), []);
 }
