@@ -162,6 +162,14 @@ impl Watcher {
 
     /// Moves processes that have ended from the living to the ended.
     fn gather(&mut self, timeout: Duration) -> io::Result<()> {
+        // The pidfds of the ended stay in the set, so that whoever waits for our descriptor comes
+        // back for their exit codes; here they would end every wait at once.
+        let timeout = if self.ended.is_empty() {
+            timeout
+        } else {
+            std::thread::sleep(timeout);
+            Duration::ZERO
+        };
         let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
         let timespec = timespec(timeout);
         match epoll::wait(&self.epoll, spare_capacity(&mut events), timespec.as_ref()) {
@@ -171,16 +179,17 @@ impl Watcher {
         let ready = events
             .iter()
             .filter_map(|event| u32::try_from(event.data.u64()).ok());
-        let unwatched = self.living.iter().filter_map(|(pid, process)| {
-            let blind = process.pidfd.is_none();
-            (blind && process.has_ended().unwrap_or(true)).then_some(*pid)
-        });
-        let gone: Vec<u32> = ready.chain(unwatched).collect();
-        for pid in gone {
-            if let Some(process) = self.living.remove(&pid) {
-                if let Some(pidfd) = &process.pidfd {
-                    epoll::delete(&self.epoll, pidfd)?;
-                }
+        let without_pidfd = self
+            .living
+            .iter()
+            .filter(|(_, process)| process.pidfd.is_none());
+        let asked: Vec<u32> = ready.chain(without_pidfd.map(|(pid, _)| *pid)).collect();
+        for pid in asked {
+            // The event may be of an ended one whose id a new process has got meanwhile.
+            let process = self.living.get(&pid);
+            if process.is_some_and(|process| process.has_ended().unwrap_or(true))
+                && let Some(process) = self.living.remove(&pid)
+            {
                 self.ended.push((pid, process, Instant::now() + PATIENCE));
             }
         }

@@ -111,6 +111,28 @@ fn a_watcher_tells_the_ends_of_many_processes_apart() {
 }
 
 #[test]
+fn a_watcher_is_readable_until_it_has_told_of_every_end() {
+    use std::os::fd::AsFd;
+    let is_readable = |watcher: &Watcher, patience: Duration| {
+        let heard = argus_observe::wake::wait_any([watcher.as_fd()], Some(patience));
+        heard.unwrap() == [true]
+    };
+    let mut watcher = Watcher::new().unwrap();
+    let stranger = Stranger::run("sleep 60");
+    let target = stranger.target();
+    watcher.add(target.pid, target.start_ticks).unwrap();
+    assert!(!is_readable(&watcher, Duration::ZERO));
+    stranger.kill(Signal::KILL);
+    let exits = eventually("it is told", || {
+        assert!(is_readable(&watcher, LONG));
+        let exits = watcher.poll(Duration::ZERO).unwrap();
+        (!exits.is_empty()).then_some(exits)
+    });
+    assert_eq!(exits, [(target.pid, known(-9))]);
+    assert!(!is_readable(&watcher, Duration::ZERO));
+}
+
+#[test]
 fn a_removed_process_is_not_heard_of_again() {
     let mut watcher = Watcher::new().unwrap();
     let stranger = Stranger::run("sleep 60");
