@@ -1,6 +1,6 @@
 //! The collector's loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 use std::{io, thread};
 
@@ -9,7 +9,7 @@ use argus_model::{ProducerId, Timestamp};
 use argus_spool::boot_anchor;
 use argus_spool::control::ControlPage;
 use argus_spool::read::producers;
-use argus_store::batch::{CollectorState, ProducerEnd, SampleRow};
+use argus_store::batch::{CollectorState, ProducerEnd, RunKey, SampleRow};
 use argus_store::{Batch, CommitError, ReadError, Sink};
 
 use crate::deaths::{Here, Life};
@@ -31,6 +31,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 const RELEASE_EVERY: Duration = Duration::from_millis(50);
 /// Instrumented processes are sampled this often.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// A process that an observer has sampled within this time is not sampled a second time.
+const OBSERVED_FOR: Duration = Duration::from_secs(10);
 /// Its own account is written this often when nothing else is.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(2);
 /// Bytes read for one batch: some ten thousand spans.
@@ -90,6 +92,8 @@ pub struct Collector {
     synced_at: Instant,
     dirty: bool,
     sampled_at: Instant,
+    /// Processes that somebody samples from outside, and when that was last seen.
+    observed: HashMap<RunKey, Instant>,
     accounted_at: Option<Instant>,
     warned: bool,
 }
@@ -134,6 +138,7 @@ impl Collector {
             synced_at: Instant::now(),
             dirty: true,
             sampled_at: Instant::now(),
+            observed: HashMap::new(),
             accounted_at: None,
             warned: false,
         }
@@ -226,6 +231,9 @@ impl Collector {
         } else {
             News::None
         };
+        for sample in &batch.samples {
+            self.observed.insert(sample.subject.run, Instant::now());
+        }
         self.sample(now, &mut batch);
         batch.forgotten.append(&mut self.removed);
         self.account(now, bytes, &mut batch);
@@ -349,11 +357,16 @@ impl Collector {
             return;
         }
         self.sampled_at = Instant::now();
+        self.observed.retain(|_, at| at.elapsed() < OBSERVED_FOR);
         for producer in &self.living {
             let Some(intake) = self.intakes.get(producer) else {
                 continue;
             };
             intake.note_running_gap(batch);
+            let fold = intake.fold();
+            if fold.is_observer() || self.observed.contains_key(&fold.subject().run) {
+                continue;
+            }
             if let Some(reading) = self.observer.sample(producer.pid) {
                 batch.samples.push(SampleRow {
                     at: now,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use argus_model::Timestamp;
-use argus_model::record::{Gap, LogSource, Record};
+use argus_model::record::{Gap, LogSource, OBSERVER_RUNTIME, Record};
 use argus_model::time::ClockAnchor;
 use argus_model::{
     Kind, Monotonic, NameKind, NameNumber, NameText, ProducerId, SpanKey, SpanNumber,
@@ -18,6 +18,8 @@ use argus_store::batch::{
     Batch, GapRow, LedgerDelta, LogRow, MetricRow, OpenSpan, ProcessEventRow, ProducerRow, RunKey,
     SampleRow, SessionEventRow, SpanRow, Status, Subject, Thread,
 };
+
+use argus_store::sink::KnownProducer;
 
 use crate::captured;
 
@@ -80,6 +82,7 @@ struct Orphan {
 pub struct Fold {
     producer: ProducerId,
     subject: Arc<Subject>,
+    observer: bool,
     open: HashMap<SpanNumber, Open>,
     orphans: HashMap<SpanNumber, Orphan>,
     ledger: LedgerDelta,
@@ -95,6 +98,7 @@ impl Fold {
                 run,
                 ..Subject::default()
             }),
+            observer: false,
             open: HashMap::new(),
             orphans: HashMap::new(),
             ledger: empty_ledger(producer),
@@ -102,9 +106,10 @@ impl Fold {
     }
 
     /// Takes over from a collector before this one.
-    pub fn resume(&mut self, subject: Option<Subject>, open: Vec<OpenSpan>) {
-        if let Some(subject) = subject {
-            self.subject = Arc::new(subject);
+    pub fn resume(&mut self, known: Option<KnownProducer>, open: Vec<OpenSpan>) {
+        if let Some(known) = known {
+            self.observer = known.observer;
+            self.subject = Arc::new(known.subject);
         }
         for span in open {
             // The stored text is closed by one brace more than the part begun here.
@@ -126,6 +131,11 @@ impl Fold {
     /// Who the producer says it is.
     pub fn subject(&self) -> &Arc<Subject> {
         &self.subject
+    }
+
+    /// Whether it records others and is of no interest by itself.
+    pub fn is_observer(&self) -> bool {
+        self.observer
     }
 
     /// Whether ends wait for starts that must already be in a spool.
@@ -200,6 +210,7 @@ impl Fold {
                     command_line: info.command_line.to_owned(),
                     hostname: info.hostname.to_owned(),
                 });
+                self.observer = info.runtime == OBSERVER_RUNTIME;
                 if phase == Phase::New {
                     batch.producers.push(ProducerRow {
                         id: self.producer,

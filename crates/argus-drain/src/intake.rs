@@ -46,6 +46,13 @@ struct Chunk {
     told: u32,
 }
 
+/// What a chunk's turn brought.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    bytes: u32,
+    progress: Progress,
+}
+
 /// One producer's spool.
 #[derive(Debug)]
 pub struct Intake {
@@ -73,7 +80,7 @@ impl Intake {
     ) -> Self {
         let mut fold = Fold::new(producer);
         let drained = known.as_ref().map_or(0, |known| known.drained);
-        fold.resume(known.map(|known| known.subject), open);
+        fold.resume(known, open);
         let saved = |p: &Position| (p.chunk, (p.generation, p.offset));
         Self {
             producer,
@@ -118,7 +125,7 @@ impl Intake {
         // An end was read before its start, from a chunk whose turn came earlier: as the start was
         // accepted first, it must be there now.
         while self.fold.has_orphans() {
-            let more = self.read_round(u32::MAX, now, batch)?;
+            let more = self.read_round(most, now, batch)?;
             if more == 0 {
                 self.fold.give_up_orphans(batch);
             }
@@ -130,24 +137,40 @@ impl Intake {
         Ok(total)
     }
 
+    /// Gives each chunk a turn, in the order in which they were begun. A thread's next chunk has to
+    /// wait for the one before: spans that begin in one and end in the other would pile up as ends
+    /// without a start.
     fn read_round(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
+        let mut order: Vec<_> = self
+            .chunks
+            .iter()
+            .map(|(number, chunk)| (chunk.reader.head().anchor.monotonic, *number))
+            .collect();
+        order.sort_unstable();
         let mut total = 0_u32;
-        for (number, chunk) in &mut self.chunks {
+        let mut behind: Vec<u32> = Vec::new();
+        for (_, number) in order {
             if total >= most {
                 break;
             }
-            let turn = if most == u32::MAX {
-                most
-            } else {
-                TURN_BYTES.min(most - total)
-            };
-            let Some(bytes) = chunk.read(self.state, turn, &mut self.fold, now, batch)? else {
+            let Some(chunk) = self.chunks.get_mut(&number) else {
                 continue;
             };
-            total = total.saturating_add(bytes.max(1));
+            let tid = chunk.reader.head().tid;
+            if behind.contains(&tid) {
+                continue;
+            }
+            let turn = TURN_BYTES.min(most - total);
+            let Some(read) = chunk.read(self.state, turn, &mut self.fold, now, batch)? else {
+                continue;
+            };
+            if read.progress == Progress::More {
+                behind.push(tid);
+            }
+            total = total.saturating_add(read.bytes.max(1));
             batch.positions.push(Position {
                 producer: self.producer,
-                chunk: *number,
+                chunk: number,
                 generation: chunk.reader.head().generation,
                 offset: chunk.reader.offset(),
             });
@@ -299,7 +322,7 @@ impl Chunk {
         }
     }
 
-    /// Reads on; answers how many bytes there were, nothing when there was no news at all.
+    /// Reads on; nothing when there was no news at all.
     fn read(
         &mut self,
         producer: Producer,
@@ -307,7 +330,7 @@ impl Chunk {
         fold: &mut Fold,
         now: Timestamp,
         batch: &mut Batch,
-    ) -> io::Result<Option<u32>> {
+    ) -> io::Result<Option<Turn>> {
         if self.stage == Stage::Released {
             if !self.reader.look_for_next_generation()? {
                 return Ok(None);
@@ -331,7 +354,8 @@ impl Chunk {
                 self.stage = Stage::Ended;
             }
         }
-        Ok((bytes > 0 || progress != Progress::CaughtUp).then_some(bytes))
+        let news = bytes > 0 || progress != Progress::CaughtUp;
+        Ok(news.then_some(Turn { bytes, progress }))
     }
 
     fn begin_generation(&mut self) {

@@ -98,10 +98,20 @@ impl<'a> Encoder<'a> {
         self.u8(value.to_le_bytes()[0])
     }
 
+    /// Appends a tag and an unsigned integer. The usual small one takes a single look at the room.
+    #[inline]
+    pub fn tagged_varint(&mut self, tag: u8, value: u64) -> Result<(), Full> {
+        if value < 0x80 {
+            return self.bytes(&[tag, value.to_le_bytes()[0]]);
+        }
+        self.u8(tag)?;
+        self.varint(value)
+    }
+
     /// Appends a signed integer; small magnitudes take one byte.
     #[inline]
     pub fn signed(&mut self, value: i64) -> Result<(), Full> {
-        self.varint(((value << 1) ^ (value >> 63)).cast_unsigned())
+        self.varint(zig_zag(value))
     }
 
     /// Appends text with its length.
@@ -128,6 +138,12 @@ impl<'a> Encoder<'a> {
             *byte = value;
         }
     }
+}
+
+/// A signed integer as an unsigned one that is small when its magnitude is.
+#[inline]
+pub fn zig_zag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// Reads a payload.

@@ -131,6 +131,10 @@ impl LogSource {
     }
 }
 
+/// The [`runtime`](ProcessInfo::runtime) of a producer that records others and is of no interest by
+/// itself, such as `argus gaze`.
+pub const OBSERVER_RUNTIME: &str = "argus";
+
 /// A producer's description of itself, its first record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProcessInfo<'a> {

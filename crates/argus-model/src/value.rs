@@ -21,7 +21,7 @@
 
 use std::fmt::Write as _;
 
-use crate::codec::{Decoder, Encoder, Full, Malformed};
+use crate::codec::{Decoder, Encoder, Full, Malformed, zig_zag};
 
 /// How deep a hostile value may nest before it is malformed.
 const MAX_DEPTH: u8 = 16;
@@ -160,8 +160,7 @@ impl Value {
 /// Appends an integer's tag and bytes, without building a [`Value`].
 #[inline]
 pub fn encode_int(out: &mut Encoder<'_>, value: i64) -> Result<(), Full> {
-    out.u8(3)?;
-    out.signed(value)
+    out.tagged_varint(3, zig_zag(value))
 }
 
 /// Appends a float's tag and bytes.
@@ -174,8 +173,8 @@ pub fn encode_float(out: &mut Encoder<'_>, value: f64) -> Result<(), Full> {
 /// Appends a text's tag and bytes.
 #[inline]
 pub fn encode_text(out: &mut Encoder<'_>, text: &str) -> Result<(), Full> {
-    out.u8(5)?;
-    out.text(text)
+    out.tagged_varint(5, text.len() as u64)?;
+    out.bytes(text.as_bytes())
 }
 
 /// Appends the beginning of a text that is `length` characters long.

@@ -208,7 +208,7 @@ impl LiveState {
         let linger = self.options.linger;
         let mut places = self.places();
         for run in runs {
-            if !self.shows(run.run.pid) {
+            if run.observer || !self.shows(run.run.pid) {
                 continue;
             }
             if let Some(&place) = places.get(&run.run) {

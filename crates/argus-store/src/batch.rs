@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use argus_model::record::Gap;
+use argus_model::record::{Gap, OBSERVER_RUNTIME};
 use argus_model::{NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 /// One run of one process: what joins the view from inside with the view from outside.
@@ -66,6 +66,13 @@ pub struct ProducerRow {
     pub parent_pid: u32,
     /// When the collector first read from it.
     pub seen_at: Timestamp,
+}
+
+impl ProducerRow {
+    /// Whether it records others and is of no interest by itself.
+    pub fn is_observer(&self) -> bool {
+        self.runtime == OBSERVER_RUNTIME
+    }
 }
 
 /// The thread a span was opened in.

@@ -161,6 +161,8 @@ pub struct StoredRun {
     pub hostname: String,
     /// It records itself from inside.
     pub instrumented: bool,
+    /// It only records others, as `argus gaze` does.
+    pub observer: bool,
     /// First seen.
     pub started_at: Timestamp,
     /// Death noticed; absent while it lives.

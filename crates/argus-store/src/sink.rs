@@ -10,6 +10,8 @@ use crate::error::{CommitError, ReadError};
 pub struct KnownProducer {
     /// The process, as the producer described it.
     pub subject: Subject,
+    /// It records others and is of no interest by itself.
+    pub observer: bool,
     /// Records read from its spool so far: stored, damaged and unknown ones.
     pub drained: u64,
 }

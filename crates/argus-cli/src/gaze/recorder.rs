@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
-use argus_model::record::{LogSource, SubjectInfo};
+use argus_model::record::{LogSource, OBSERVER_RUNTIME, SubjectInfo};
 use argus_model::{Kind, Record, SpanNumber};
 use argus_observe::line::Line;
 use argus_observe::platform;
@@ -48,6 +48,7 @@ pub(crate) fn prepare(data: &DataDir) -> Result<()> {
     argus_spool::configure(Configuration {
         command: std::env::current_exe().ok(),
         place: Some(data.clone()),
+        runtime: OBSERVER_RUNTIME.to_owned(),
         ..Configuration::default()
     });
     keeper::keep(data)?;

@@ -73,6 +73,7 @@ fn run(id: i64, pid: u32, end: Option<i64>) -> StoredRun {
         command_line: "python3 shop.py".into(),
         hostname: "here".into(),
         instrumented: false,
+        observer: false,
         started_at: second(id),
         ended_at: end.map(second),
         exit_code: end.map(|_| -9),

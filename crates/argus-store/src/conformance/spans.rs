@@ -255,7 +255,13 @@ pub(super) fn captured_text_that_is_not_json_is_left_out(bench: &mut Bench) {
 pub(super) fn a_producer_is_remembered_with_what_was_drained(bench: &mut Bench) {
     let id = producer(1);
     assert_eq!(bench.sink.known(id).unwrap(), None);
-    let ledger = LedgerDelta { producer: id, stored: 5, damaged: 2, unknown: 1, clamped: 0 };
+    let ledger = LedgerDelta {
+        producer: id,
+        stored: 5,
+        damaged: 2,
+        unknown: 1,
+        clamped: 0,
+    };
     bench.commit(&Batch {
         producers: vec![described(1)],
         ledger: vec![ledger, ledger],

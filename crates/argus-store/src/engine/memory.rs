@@ -110,6 +110,7 @@ impl Data {
                     command_line: String::new(),
                     hostname: String::new(),
                     instrumented: false,
+                    observer: false,
                     started_at: at,
                     ended_at: None,
                     exit_code: None,

@@ -77,6 +77,7 @@ fn run(pid: u32, end: Option<f64>) -> StoredRun {
         command_line: "python3 shop.py".into(),
         hostname: "here".into(),
         instrumented: true,
+        observer: false,
         started_at: second(f64::from(pid) / 10_000.0),
         ended_at: end.map(second),
         exit_code: end.map(|_| -9),

@@ -40,13 +40,20 @@ impl Sink for Memory {
             let run = RunKey::from(producer);
             let described = data.runs.iter().find(|stored| stored.run == run);
             KnownProducer {
-                subject: described.map_or(Subject { run, ..Subject::default() }, |stored| Subject {
-                    run,
-                    app_name: stored.app_name.clone(),
-                    process_name: stored.process_name.clone(),
-                    command_line: stored.command_line.clone(),
-                    hostname: stored.hostname.clone(),
-                }),
+                subject: described.map_or(
+                    Subject {
+                        run,
+                        ..Subject::default()
+                    },
+                    |stored| Subject {
+                        run,
+                        app_name: stored.app_name.clone(),
+                        process_name: stored.process_name.clone(),
+                        command_line: stored.command_line.clone(),
+                        hostname: stored.hostname.clone(),
+                    },
+                ),
+                observer: described.is_some_and(|stored| stored.observer),
                 drained: known.stored.max(0).cast_unsigned() + known.damaged + known.unknown,
             }
         }))
@@ -97,7 +104,9 @@ impl Data {
         producer.app_name.clone_from(&row.subject.app_name);
         producer.seen_at = producer.seen_at.min(row.seen_at);
         self.describe_run(&row.subject, row.seen_at);
-        self.run(row.subject.run, row.seen_at).instrumented = true;
+        let run = self.run(row.subject.run, row.seen_at);
+        run.instrumented = !row.is_observer();
+        run.observer = row.is_observer();
     }
 
     fn describe_run(&mut self, subject: &Subject, at: Timestamp) {

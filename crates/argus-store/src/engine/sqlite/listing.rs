@@ -242,8 +242,8 @@ pub(super) fn runs(
     }
     within(&mut conditions, "started_at_ns", filter.time);
     let select = "SELECT id, machine, boot, pid_namespace, pid, start_ticks, app_name,
-        process_name, command_line, hostname, instrumented, started_at_ns, ended_at_ns, exit_code
-        FROM process_runs";
+        process_name, command_line, hostname, instrumented, started_at_ns, ended_at_ns, exit_code,
+        observer FROM process_runs";
     walk(page, &[(1, i64::MAX - 1)], i64::MAX, |stretch, page| {
         conditions.fetch(connection, (select, "id"), stretch, page, run)
     })
@@ -268,6 +268,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
         started_at: Timestamp::from_nanos(row.get(11)?),
         ended_at: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_nanos),
         exit_code: row.get(13)?,
+        observer: row.get(14)?,
     })
 }
 

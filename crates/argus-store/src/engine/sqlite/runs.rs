@@ -4,6 +4,7 @@
 //! nothing (empty text) erases nothing. A run ends once; a later word on it only adds the exit
 //! code where that was unknown.
 
+use argus_model::record::OBSERVER_RUNTIME;
 use argus_model::{ProducerId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,6 +16,8 @@ use crate::sink::KnownProducer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     Inside,
+    /// An observer's description of itself.
+    Observing,
     Outside,
 }
 
@@ -29,7 +32,11 @@ pub(super) fn describe(
             connection,
             &producer.subject,
             producer.seen_at,
-            Seen::Inside,
+            if producer.is_observer() {
+                Seen::Observing
+            } else {
+                Seen::Inside
+            },
         )?;
         let id = upsert_producer(connection, producer, run_id)?;
         known.producers.insert(producer.id, id);
@@ -77,10 +84,10 @@ pub(super) fn known(
 ) -> rusqlite::Result<Option<KnownProducer>> {
     connection
         .prepare_cached(
-            "SELECT app_name, process_name, command_line, hostname, stored + damaged + unknown
-             FROM producers WHERE producer = ?1",
+            "SELECT app_name, process_name, command_line, hostname, stored + damaged + unknown,
+                    runtime = ?2 FROM producers WHERE producer = ?1",
         )?
-        .query_row([producer.to_string()], |row| {
+        .query_row(params![producer.to_string(), OBSERVER_RUNTIME], |row| {
             Ok(KnownProducer {
                 subject: Subject {
                     run: RunKey::from(producer),
@@ -90,6 +97,7 @@ pub(super) fn known(
                     hostname: row.get(3)?,
                 },
                 drained: row.get::<_, i64>(4)?.max(0).cast_unsigned(),
+                observer: row.get(5)?,
             })
         })
         .optional()
@@ -170,14 +178,15 @@ fn upsert_run(
     connection
         .prepare_cached(
             "INSERT INTO process_runs (machine, boot, pid_namespace, pid, start_ticks, app_name,
-                 process_name, command_line, hostname, instrumented, started_at_ns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 process_name, command_line, hostname, instrumented, observer, started_at_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (pid, start_ticks, machine, boot, pid_namespace) DO UPDATE SET
                  app_name = coalesce(nullif(excluded.app_name, ''), app_name),
                  process_name = coalesce(nullif(excluded.process_name, ''), process_name),
                  command_line = coalesce(nullif(excluded.command_line, ''), command_line),
                  hostname = coalesce(nullif(excluded.hostname, ''), hostname),
                  instrumented = max(instrumented, excluded.instrumented),
+                 observer = max(observer, excluded.observer),
                  started_at_ns = min(started_at_ns, excluded.started_at_ns)
              RETURNING id",
         )?
@@ -193,6 +202,7 @@ fn upsert_run(
                 subject.command_line,
                 subject.hostname,
                 seen == Seen::Inside,
+                seen == Seen::Observing,
                 at.nanos(),
             ],
             |row| row.get(0),

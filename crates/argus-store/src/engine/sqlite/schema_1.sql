@@ -18,6 +18,7 @@ CREATE TABLE process_runs (
     command_line TEXT NOT NULL,
     hostname TEXT NOT NULL,
     instrumented INTEGER NOT NULL DEFAULT 0,
+    observer INTEGER NOT NULL DEFAULT 0,
     started_at_ns INTEGER NOT NULL,
     ended_at_ns INTEGER,
     exit_code INTEGER,
