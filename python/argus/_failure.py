@@ -10,8 +10,8 @@ import traceback
 from types import TracebackType
 
 # A traceback is given whole up to here; of a longer one, the first and last few frames.
-_WHOLE = 100
-_SHOWN = 20
+_WHOLE = 50
+_SHOWN = 10
 # A recursion that fails at its limit passes thousands of monitored calls: none of them may walk it all.
 _WALK = 1_000
 _CHAIN = 10
@@ -22,9 +22,12 @@ def exception_text(error: BaseException) -> str:
     frames = _frames(error.__traceback__)
     if len(frames) <= _WHOLE:
         return "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=_few(error)))
-    head = traceback.format_tb(frames[0], limit=_SHOWN)
-    tail = traceback.format_tb(frames[-_SHOWN]) if len(frames) < _WALK else []
-    gap = f"  [{len(frames) - 2 * _SHOWN} more frames]\n" if tail else "  [many more frames]\n"
+    if len(frames) < _WALK:
+        head, tail = traceback.format_tb(frames[0], limit=_SHOWN), traceback.format_tb(frames[-_SHOWN])
+        gap = f"  [{len(frames) - 2 * _SHOWN} more frames]\n"
+    else:
+        head, tail = traceback.format_tb(frames[0], limit=1), []
+        gap = f"  [{_WALK} more frames, or more]\n"
     last = traceback.format_exception_only(type(error), error)
     return "".join(["Traceback (most recent call last):\n", *head, gap, *tail, *last])
 

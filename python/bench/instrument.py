@@ -1,12 +1,12 @@
 """What `@argus.monitor` adds to a call, in nanoseconds.
 
-    python python/bench/instrument.py [--runs 15] [--calls 20000]
+    python python/bench/instrument.py [--runs 300] [--calls 1000]
 
 Runs are interleaved (undecorated, decorated without capture, decorated with arguments and result), so
 that a change of the machine's pace meets all of them; the median over the runs is printed, wall and
-CPU time of the calling thread. Between runs it waits until the collector has everything (`flush`), so
-that the decorated calls write into chunks that are used again, which is the sustained state; with
-`ARGUS_COLLECTOR=off`, or with `--burst`, every run meets fresh pages.
+CPU time of the calling thread. It waits after every run until the collector has everything and sleeps
+a little, so that chunks come back at the pace at which they are filled: the sustained state, after a
+warm-up of some seconds. With `ARGUS_COLLECTOR=off`, or with `--burst`, every run meets fresh pages.
 
 Records go to a temporary database of its own.
 """
@@ -19,6 +19,11 @@ import os
 import statistics
 import tempfile
 import time
+
+
+# The collector gives chunks back once a second.
+WARM_UP_SECONDS = 4
+PAUSE_PER_CALL_SECONDS = 5e-6
 
 
 def _cases(argus):
@@ -66,19 +71,23 @@ def _per_call(wall, cpu, calls):
 def _measure(argus, run, plain, decorated, options):
     functions = {"undecorated": plain, **decorated}
     times = {name: [] for name in functions}
-    for _ in range(options.runs):
+    warm_from = time.monotonic() + (0 if options.burst else WARM_UP_SECONDS)
+    while len(times["undecorated"]) < options.runs:
         for name, function in functions.items():
-            times[name].append(run(function, options.calls))
+            measured = run(function, options.calls)
             if not options.burst:
                 argus.flush(30.0)
+                time.sleep(options.calls * PAUSE_PER_CALL_SECONDS)
+            if time.monotonic() >= warm_from:
+                times[name].append(measured)
     return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
 
 
 def main() -> None:
     """Measures and prints one table."""
     parser = argparse.ArgumentParser(description="What @argus.monitor adds to a call.")
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--calls", type=int, default=1_000)
     parser.add_argument("--burst", action="store_true", help="do not wait between the runs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -50,22 +50,17 @@ class Store:
 
     def spans(self, name: str) -> list[types.SimpleNamespace]:
         """The spans of the functions with this name, in order of their beginning."""
-        spans = [
-            types.SimpleNamespace(**row)
-            for row in self.query(
-                "SELECT * FROM process_trace"
-                " WHERE process = ? OR process LIKE '%.' || ? ORDER BY producer_id, span",
-                name,
-                name,
-            )
-        ]
-        for span in spans:
-            rows = self.query("SELECT data, data_type, data_value FROM data_trace WHERE id = ?", span.id)
-            of_type = {kind: {} for kind in ("INPUT", "OUTPUT", "LOCAL")}
-            for row in rows:
-                of_type[row["data_type"]][row["data"]] = row["data_value"]
-            span.arguments, span.locals = of_type["INPUT"], of_type["LOCAL"]
-            span.result = next(iter(of_type["OUTPUT"].values()), None)
+        where = "WHERE process = ?1 OR process LIKE '%.' || ?1"
+        rows = self.query(f"SELECT * FROM process_trace {where} ORDER BY producer_id, span", name)
+        spans = [types.SimpleNamespace(**row, arguments={}, locals={}, result=None) for row in rows]
+        by_id = {span.id: span for span in spans}
+        for row in self.query(f"SELECT id, data, data_type, data_value FROM data_trace {where}", name):
+            span = by_id[row["id"]]
+            if row["data_type"] == "OUTPUT":
+                span.result = row["data_value"]
+            else:
+                values = span.arguments if row["data_type"] == "INPUT" else span.locals
+                values[row["data"]] = row["data_value"]
         return spans
 
     def span(self, name: str) -> types.SimpleNamespace:
