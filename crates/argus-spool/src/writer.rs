@@ -304,14 +304,15 @@ impl Writer {
             body(&mut out)?;
             let length = out.used();
             let total = format::padded(RECORD_HEAD + length as u32);
-            // `limit` is a multiple of 8, so the padding fits too.
-            let padding = total as usize - RECORD_HEAD as usize - length;
-            payload[length..length + padding].fill(0);
+            // `limit` is a multiple of 8, so the padding fits too. It is the end of the last word.
+            let padding = total - RECORD_HEAD - length as u32;
+            let last = record.add(total as usize - 8).cast::<u64>();
+            last.write((u64::from_le(last.read()) & (u64::MAX >> (padding * 8))).to_le());
             let state = format::state_word(self.prefix, kind as u8, length as u32);
             let words = std::slice::from_raw_parts(record.cast::<u64>(), total as usize / 8);
             let first = words[1] & 0xffff_ffff_0000_0000;
-            let sum = checksum::words(self.seed, &[u64::from(self.position), state, first]);
-            let sum = checksum::words(sum, &words[2..]);
+            let head = [u64::from(self.position), state, first];
+            let sum = checksum::record(self.seed, head, &words[2..]);
             record.add(8).cast::<u32>().write(sum.to_le());
             AtomicU64::from_ptr(record.cast()).store(state.to_le(), Ordering::Release);
             self.position += total;
