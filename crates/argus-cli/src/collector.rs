@@ -83,11 +83,18 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
 /// only to wake the collector, which then asks who died.
 struct Outside {
     watcher: Watcher,
-    /// Processes that could not be watched: dead already, or hidden from us. The process table tells
-    /// their end.
-    unwatched: Vec<(u32, u64)>,
-    /// Everybody attached, with the means to measure those that may be measured.
-    attached: HashMap<u32, Option<Sampler>>,
+    attached: HashMap<u32, Attached>,
+    /// Dead because somebody else has their pid.
+    succeeded: Vec<Death>,
+}
+
+/// A process under the collector's eyes.
+struct Attached {
+    start_ticks: u64,
+    /// The kernel tells its end; else (it is dead already, or hidden from us) the process table is
+    /// asked with every look.
+    watched: bool,
+    sampler: Option<Sampler>,
 }
 
 impl Outside {
@@ -103,8 +110,8 @@ impl Outside {
             .context("cannot start a thread")?;
         Ok(Self {
             watcher,
-            unwatched: Vec::new(),
             attached: HashMap::new(),
+            succeeded: Vec::new(),
         })
     }
 }
@@ -121,46 +128,70 @@ fn wake_at_deaths(ends: &OwnedFd, control: ControlPage) {
 
 impl Observer for Outside {
     fn attach(&mut self, pid: u32, start_ticks: u64) {
-        if self.attached.contains_key(&pid) {
-            return;
+        if let Some(known) = self.attached.get(&pid) {
+            if known.start_ticks == start_ticks {
+                return;
+            }
+            // The pid has passed on, so the one who had it before is dead.
+            let start_ticks = known.start_ticks;
+            self.succeeded.push(Death {
+                pid,
+                start_ticks,
+                exit_code: None,
+            });
+            self.watcher.remove(pid);
         }
-        if self.watcher.add(pid, start_ticks).is_err() {
-            self.unwatched.push((pid, start_ticks));
-        }
-        self.attached
-            .insert(pid, Sampler::attach_to(pid, start_ticks).ok());
+        let sampler = Sampler::attach_to(pid, start_ticks).ok();
+        let watched = self.watcher.add(pid, start_ticks).is_ok();
+        self.attached.insert(
+            pid,
+            Attached {
+                start_ticks,
+                watched,
+                sampler,
+            },
+        );
     }
 
-    fn detach(&mut self, pid: u32) {
-        self.watcher.remove(pid);
-        self.unwatched.retain(|(known, _)| *known != pid);
-        self.attached.remove(&pid);
+    fn detach(&mut self, pid: u32, start_ticks: u64) {
+        if self
+            .attached
+            .get(&pid)
+            .is_some_and(|known| known.start_ticks == start_ticks)
+        {
+            self.watcher.remove(pid);
+            self.attached.remove(&pid);
+        }
     }
 
     fn deaths(&mut self) -> Vec<Death> {
-        let ended = self.watcher.poll(Duration::ZERO).unwrap_or_default();
-        let mut deaths: Vec<Death> = ended
-            .into_iter()
-            .map(|(pid, exit)| Death {
-                pid,
-                exit_code: exit.code,
-            })
-            .collect();
-        self.unwatched.retain(|(pid, start_ticks)| {
-            let alive = argus_spool::host::start_ticks(*pid) == Some(*start_ticks);
-            if !alive {
+        let mut deaths = std::mem::take(&mut self.succeeded);
+        for (pid, exit) in self.watcher.poll(Duration::ZERO).unwrap_or_default() {
+            if let Some(known) = self.attached.get(&pid) {
+                let start_ticks = known.start_ticks;
+                deaths.push(Death {
+                    pid,
+                    start_ticks,
+                    exit_code: exit.code,
+                });
+            }
+        }
+        for (pid, known) in &mut self.attached {
+            if !known.watched && argus_spool::host::start_ticks(*pid) != Some(known.start_ticks) {
+                known.watched = true;
+                let start_ticks = known.start_ticks;
                 deaths.push(Death {
                     pid: *pid,
+                    start_ticks,
                     exit_code: None,
                 });
             }
-            alive
-        });
+        }
         deaths
     }
 
     fn sample(&mut self, pid: u32) -> Option<Reading> {
-        let sampler = self.attached.get_mut(&pid)?.as_mut()?;
+        let sampler = self.attached.get_mut(&pid)?.sampler.as_mut()?;
         let reading = sampler.sample().ok().flatten()?;
         Some(Reading {
             cpu_percent: reading.cpu_percent,

@@ -285,12 +285,10 @@ impl Collector {
 
     fn note_deaths(&mut self) {
         for death in self.observer.deaths() {
-            let dead: Vec<ProducerId> = self
-                .living
-                .iter()
-                .filter(|producer| producer.pid == death.pid)
-                .copied()
-                .collect();
+            let is_dead = |producer: &&ProducerId| {
+                (producer.pid, producer.start_ticks) == (death.pid, death.start_ticks)
+            };
+            let dead: Vec<ProducerId> = self.living.iter().filter(is_dead).copied().collect();
             for producer in dead {
                 self.note_death(producer, death.exit_code);
             }
@@ -482,7 +480,7 @@ impl Collector {
             self.intakes.remove(&producer);
             self.ends.remove(&producer);
             if !self.living.iter().any(|living| living.pid == producer.pid) {
-                self.observer.detach(producer.pid);
+                self.observer.detach(producer.pid, producer.start_ticks);
             }
             self.removed.push(producer);
         }

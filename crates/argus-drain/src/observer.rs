@@ -8,6 +8,8 @@
 pub struct Death {
     /// Its pid.
     pub pid: u32,
+    /// Its start time: the pid may already be another's.
+    pub start_ticks: u64,
     /// Exit code, −N for signal N, absent when unknown.
     pub exit_code: Option<i32>,
 }
@@ -31,7 +33,7 @@ pub trait Observer {
     fn attach(&mut self, pid: u32, start_ticks: u64);
 
     /// Ceases to watch it.
-    fn detach(&mut self, pid: u32);
+    fn detach(&mut self, pid: u32, start_ticks: u64);
 
     /// The deaths since the last call.
     fn deaths(&mut self) -> Vec<Death>;
