@@ -7,6 +7,7 @@
 //!     72     8  heartbeat: monotonic time at which the collector last said that it lives
 //!     80     4  collector's pid, 0 when it has left
 //!     88     8  start claim: monotonic time at which somebody last started a collector
+//!     96     4  unanswered: starts since a collector last said that it lives
 //!    128     4  commits: raised after every commit (a futex)
 //!    132     4  waiters: how many programs sleep on `commits`
 //!    192     8  allocated: bytes of spool files, reserved before they are allocated
@@ -14,7 +15,8 @@
 //! ```
 //!
 //! Everything is an atomic word; what one process writes, another may read at any moment. Words
-//! that different sides write stand in cache lines of their own.
+//! that different sides write stand in cache lines of their own. The page outlives the boot, the
+//! monotonic clock does not: a time that lies ahead is of an earlier boot, and means nothing.
 
 use std::io;
 use std::path::Path;
@@ -36,6 +38,18 @@ const PAGE: usize = 4096;
 const MAGIC: u64 = u64::from_le_bytes(*b"ARGSCTL1");
 /// How long a started collector is given before somebody else starts one.
 const START_GRACE: Duration = Duration::from_millis(1_200);
+/// For guests the grace doubles with every start that came to nothing, this many times: a collector
+/// that cannot work must not cost its hosts a process a second.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// Who would start a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Starter {
+    /// A program that records. Nobody waits for the collector.
+    Guest,
+    /// A command, whose user may just have put right what was wrong.
+    Command,
+}
 
 /// What a reservation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +70,7 @@ impl ControlPage {
         let page = Self(Mapping::create(path, PAGE, Create::IfMissing)?);
         let magic = page.0.word(0);
         match magic.compare_exchange(0, MAGIC, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => page.budget().store(DEFAULT_BUDGET, Ordering::Release),
-            Err(MAGIC) => {}
+            Ok(_) | Err(MAGIC) => {}
             Err(_) => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
@@ -65,6 +78,10 @@ impl ControlPage {
                 ));
             }
         }
+        // Not only by the maker, who may have been killed before.
+        let _ =
+            page.budget()
+                .compare_exchange(0, DEFAULT_BUDGET, Ordering::AcqRel, Ordering::Relaxed);
         Ok(page)
     }
 
@@ -131,6 +148,7 @@ impl ControlPage {
     /// Collector: says that it lives.
     pub fn beat(self, pid: u32) {
         self.half(80).store(pid, Ordering::Relaxed);
+        self.half(96).store(0, Ordering::Relaxed);
         self.0
             .word(72)
             .store(monotonic_now().nanos(), Ordering::Release);
@@ -146,23 +164,28 @@ impl ControlPage {
 
     /// The collector's pid while its heartbeat is good.
     pub fn living_collector(self) -> Option<u32> {
-        let heartbeat = Monotonic::from_nanos(self.0.word(72).load(Ordering::Acquire));
-        let good = heartbeat.nanos() != 0 && monotonic_now().since(heartbeat) < HEARTBEAT_GOOD_FOR;
-        good.then(|| self.half(80).load(Ordering::Relaxed))
+        let heartbeat = self.0.word(72).load(Ordering::Acquire);
+        is_within(HEARTBEAT_GOOD_FOR, heartbeat).then(|| self.half(80).load(Ordering::Relaxed))
     }
 
     /// Whether the caller is the one who should start a collector now.
-    pub(crate) fn claim_start(self) -> bool {
-        let claim = self.0.word(88);
+    pub(crate) fn claim_start(self, starter: Starter) -> bool {
+        let (claim, unanswered) = (self.0.word(88), self.half(96));
         let last = claim.load(Ordering::Acquire);
-        let now = monotonic_now();
-        let waiting = last != 0 && now.since(Monotonic::from_nanos(last)) < START_GRACE;
-        // A claim from another boot lies in the future.
-        let waiting = waiting && last <= now.nanos();
-        !waiting
+        let doublings = match starter {
+            Starter::Command => 0,
+            Starter::Guest => unanswered.load(Ordering::Relaxed).saturating_sub(1),
+        };
+        let grace = START_GRACE * (1 << doublings.min(MOST_DOUBLINGS));
+        let now = monotonic_now().nanos();
+        let claimed = !is_within(grace, last)
             && claim
-                .compare_exchange(last, now.nanos(), Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+                .compare_exchange(last, now, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+        if claimed {
+            unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+        claimed
     }
 
     /// Collector: tells everybody who waits for a commit.
@@ -223,5 +246,37 @@ impl ControlPage {
     /// Sets the budget of the data folder.
     pub fn set_budget(self, bytes: u64) {
         self.budget().store(bytes, Ordering::Release);
+    }
+}
+
+/// Whether a time noted in the page lies less than `span` ago; zero stands for no time.
+fn is_within(span: Duration, noted: u64) -> bool {
+    let now = monotonic_now();
+    noted != 0 && noted <= now.nanos() && now.since(Monotonic::from_nanos(noted)) < span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_that_come_to_nothing_become_rare_for_guests() {
+        let path = std::env::temp_dir().join(format!("argus-claims-{}", std::process::id()));
+        let control = ControlPage::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let claimed_ago = |ago: Duration| {
+            let at = monotonic_now().nanos() - u64::try_from(ago.as_nanos()).unwrap();
+            control.0.word(88).store(at, Ordering::Release);
+        };
+        assert!(control.claim_start(Starter::Guest));
+        assert!(!control.claim_start(Starter::Guest));
+        claimed_ago(START_GRACE);
+        assert!(control.claim_start(Starter::Guest));
+        claimed_ago(START_GRACE);
+        assert!(!control.claim_start(Starter::Guest), "twice the grace now");
+        assert!(control.claim_start(Starter::Command));
+        control.beat(7);
+        claimed_ago(START_GRACE);
+        assert!(control.claim_start(Starter::Guest), "one has answered");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use argus_model::paths::DataDir;
 
-use crate::control::ControlPage;
+use crate::control::{ControlPage, Starter};
 use crate::place::{self, PlaceError};
 use crate::process::{self, Process};
 
@@ -65,7 +65,7 @@ pub fn ensure(
         if control.living_collector().is_some() {
             return Ok(control);
         }
-        if control.claim_start() {
+        if control.claim_start(Starter::Command) {
             spawn(command, place);
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -86,7 +86,7 @@ pub(crate) fn start_if_none(process: &Process) {
     let Some(command) = find_command() else {
         return;
     };
-    if process.control.claim_start() {
+    if process.control.claim_start(Starter::Guest) {
         spawn(command, &process.place);
     }
 }
