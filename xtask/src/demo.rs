@@ -124,7 +124,7 @@ impl<'a> Demo<'a> {
 
     /// `argus run` on the example.
     fn program(&self) -> Command {
-        let mut command = self.argus(&["run", "--"]);
+        let mut command = self.argus(&["run", "--app-name", "measure_stdlib", "--"]);
         command.arg(self.environment.path("python")).arg(PROGRAM);
         command
             .arg("--log")
