@@ -137,6 +137,9 @@ impl Mapping {
 
 /// `fallocate(2)` itself: glibc's `posix_fallocate` falls back to writing in silence.
 fn allocate(file: &OwnedFd, length: usize) -> io::Result<()> {
+    if !may_grow_to(length) {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
     let length = libc::off_t::try_from(length).map_err(io::Error::other)?;
     loop {
         // SAFETY: a system call on a descriptor that is open.
@@ -148,4 +151,16 @@ fn allocate(file: &OwnedFd, length: usize) -> io::Result<()> {
             return Err(error);
         }
     }
+}
+
+/// Whether the host's limit on the size of its files allows this one. Beyond it the kernel would not
+/// only refuse: it would send `SIGXFSZ`, which kills.
+fn may_grow_to(length: usize) -> bool {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid place to write to.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+    told != 0 || length as u64 <= limit.rlim_cur
 }
