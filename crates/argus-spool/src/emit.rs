@@ -7,7 +7,7 @@ use argus_model::{Kind, Monotonic, SpanNumber};
 use crate::definition::Definition;
 use crate::fork::page;
 use crate::monotonic_now;
-use crate::process::{disabled, lose_unopened};
+use crate::process::disabled;
 use crate::writer::{Reached, pen};
 
 /// Which part of the disk budget a record may use.
@@ -53,13 +53,12 @@ pub fn append(
 /// Counts a record that no pen could take.
 #[cold]
 pub(crate) fn lose(reached: &Reached, weight: Weight) -> Appended {
-    match reached {
-        Reached::Busy(process) => process.lose(weight, LossReason::Reentrant, monotonic_now()),
-        _ => {
-            if let Some(page) = page() {
-                lose_unopened(page, weight);
-            }
-        }
+    let reason = match reached {
+        Reached::Busy => LossReason::Reentrant,
+        Reached::Pen(_) | Reached::Nothing => LossReason::Disk,
+    };
+    if let Some(page) = page() {
+        page.lose(weight, reason, monotonic_now());
     }
     Appended::Lost
 }

@@ -37,7 +37,9 @@ pub fn flush(timeout: Duration) -> Flushed {
             Flushed::TimedOut
         };
     };
-    let mut goals = process.goals();
+    let Some(mut goals) = process.goals() else {
+        return Flushed::TimedOut;
+    };
     let flushed = await_goals(process, &mut goals, timeout);
     process.goals_reached();
     flushed

@@ -4,6 +4,7 @@
 //! marked `MADV_WIPEONFORK` (Linux 4.14) is zero in every child, so zero must mean "nothing opened
 //! yet", for the lock too.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use argus_model::Monotonic;
@@ -11,6 +12,7 @@ use argus_model::record::{Gap, LossReason};
 
 use crate::emit::Weight;
 use crate::futex::WordLock;
+use crate::monotonic_now;
 use crate::process::Process;
 
 const PAGE: usize = 4096;
@@ -21,15 +23,113 @@ pub(crate) struct ForkPage {
     /// The opened spool; a thread's writer that belongs to another was inherited from a parent.
     pub(crate) process: AtomicPtr<Process>,
     /// Guards opening, the pool of chunks, and the tally.
-    pub(crate) lock: WordLock,
+    lock: WordLock,
     /// Losses before there is a chunk to count them in.
-    pub(crate) tally: Tally,
+    early: Tally,
+    /// The tally of chunk 1; null until there is one.
+    tally: AtomicPtr<Tally>,
+    /// What signal handlers lost that interrupted the lock's holder, until that puts it into the
+    /// tally.
+    interrupting_normal: AtomicU64,
+    interrupting_errors: AtomicU64,
     /// Ordinary records lost since the process began.
     pub(crate) lost_normal: AtomicU64,
     /// Errors lost since the process began.
     pub(crate) lost_errors: AtomicU64,
     /// Monotonic time before which opening is not tried again.
     pub(crate) retry_opening_at: AtomicU64,
+}
+
+impl ForkPage {
+    /// Runs `critical` alone in the process. It must be short: a host's thread may wait for it.
+    ///
+    /// Nothing when the calling thread is inside already: this is a signal handler, and would wait
+    /// for the very code that it interrupts.
+    pub(crate) fn locked<R>(&self, critical: impl FnOnce() -> R) -> Option<R> {
+        let inside = Inside::enter()?;
+        let result = self.lock.with(|| {
+            let result = critical();
+            self.count_interrupting();
+            result
+        });
+        drop(inside);
+        // A handler may have come between the two.
+        self.settle();
+        Some(result)
+    }
+
+    /// The tally of the running gap.
+    pub(crate) fn tally(&self) -> &Tally {
+        // SAFETY: null, or set by `keep_tally_in` to one that lives as long as the process.
+        let kept = unsafe { self.tally.load(Ordering::Acquire).as_ref() };
+        kept.unwrap_or(&self.early)
+    }
+
+    /// From now on losses are counted in `tally`, those so far included. The caller holds the lock.
+    pub(crate) fn keep_tally_in(&self, tally: &'static Tally) {
+        tally.adopt(&self.early);
+        let tally = std::ptr::from_ref(tally).cast_mut();
+        self.tally.store(tally, Ordering::Release);
+    }
+
+    /// Counts a record that found no room.
+    pub(crate) fn lose(&self, weight: Weight, reason: LossReason, now: Monotonic) {
+        let counted = self.locked(|| self.count(weight, 1, reason, now));
+        if counted.is_none() {
+            let counter = match weight {
+                Weight::Normal => &self.interrupting_normal,
+                Weight::Error => &self.interrupting_errors,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn settle(&self) {
+        let counters = [&self.interrupting_normal, &self.interrupting_errors];
+        if counters.iter().any(|it| it.load(Ordering::Relaxed) != 0) {
+            self.locked(|| ());
+        }
+    }
+
+    fn count_interrupting(&self) {
+        for (weight, counter) in [
+            (Weight::Normal, &self.interrupting_normal),
+            (Weight::Error, &self.interrupting_errors),
+        ] {
+            if counter.load(Ordering::Relaxed) != 0 {
+                let records = counter.swap(0, Ordering::Relaxed);
+                self.count(weight, records, LossReason::Reentrant, monotonic_now());
+            }
+        }
+    }
+
+    fn count(&self, weight: Weight, records: u64, reason: LossReason, now: Monotonic) {
+        self.tally().count(weight, records, reason, now);
+        let total = match weight {
+            Weight::Normal => &self.lost_normal,
+            Weight::Error => &self.lost_errors,
+        };
+        total.fetch_add(records, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The calling thread holds the page's lock, or waits for it.
+struct Inside;
+
+impl Inside {
+    fn enter() -> Option<Self> {
+        (!INSIDE.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(false);
+    }
 }
 
 static THE_PAGE: AtomicPtr<ForkPage> = AtomicPtr::new(std::ptr::null_mut());
@@ -87,8 +187,8 @@ pub(crate) struct Tally {
 const _: () = assert!(size_of::<Tally>() == crate::format::TALLY_LEN);
 
 impl Tally {
-    /// Counts one record. The caller holds the page's lock.
-    pub(crate) fn count(&self, weight: Weight, reason: LossReason, now: Monotonic) {
+    /// Counts records. The caller holds the page's lock.
+    fn count(&self, weight: Weight, records: u64, reason: LossReason, now: Monotonic) {
         let (normal, errors) = (&self.normal, &self.errors);
         if normal.load(Ordering::Relaxed) == 0 && errors.load(Ordering::Relaxed) == 0 {
             self.reason.store(reason as u32, Ordering::Relaxed);
@@ -100,7 +200,7 @@ impl Tally {
         } else {
             normal
         };
-        counter.fetch_add(1, Ordering::Release);
+        counter.fetch_add(records, Ordering::Release);
     }
 
     /// The running gap, when it holds anything.
@@ -116,7 +216,8 @@ impl Tally {
         (gap.normal + gap.errors > 0).then_some(gap)
     }
 
-    /// Begins the next gap, after the record of this one was published.
+    /// Begins the next gap, after the record of this one was published. The caller has held the
+    /// page's lock since it read the counts.
     pub(crate) fn close(&self) {
         self.normal.store(0, Ordering::Relaxed);
         self.errors.store(0, Ordering::Release);
@@ -124,7 +225,7 @@ impl Tally {
     }
 
     /// Takes over another tally's gap.
-    pub(crate) fn adopt(&self, other: &Self) {
+    fn adopt(&self, other: &Self) {
         for (mine, theirs) in [(&self.number, &other.number), (&self.reason, &other.reason)] {
             mine.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }

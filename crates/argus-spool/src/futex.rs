@@ -51,10 +51,8 @@ impl WordLock {
     /// Runs `critical` alone in the process. It must be short: a host's thread may wait for it.
     pub(crate) fn with<R>(&self, critical: impl FnOnce() -> R) -> R {
         self.acquire();
-        let release = Release(self);
-        let result = critical();
-        drop(release);
-        result
+        let _release = Release(self);
+        critical()
     }
 
     fn acquire(&self) {

@@ -16,7 +16,7 @@ use crate::chunk::Chunk;
 use crate::clock::ClockBase;
 use crate::control::{ControlPage, Reserve};
 use crate::emit::Weight;
-use crate::fork::{ForkPage, Tally, page};
+use crate::fork::{ForkPage, page};
 use crate::format::{self, MAX_CHUNK, MIN_CHUNK};
 use crate::{host, monotonic_now, place};
 
@@ -118,7 +118,7 @@ pub(crate) fn opened(page: &'static ForkPage) -> Option<&'static Process> {
     if let Some(process) = unsafe { page.process.load(Ordering::Acquire).as_ref() } {
         return Some(process);
     }
-    page.lock.with(|| {
+    let opened = page.locked(|| {
         // SAFETY: as above.
         if let Some(process) = unsafe { page.process.load(Ordering::Acquire).as_ref() } {
             return Some(process);
@@ -136,7 +136,8 @@ pub(crate) fn opened(page: &'static ForkPage) -> Option<&'static Process> {
         page.process.store(process, Ordering::Release);
         // SAFETY: just leaked.
         unsafe { process.as_ref() }
-    })
+    });
+    opened.flatten()
 }
 
 impl Process {
@@ -179,16 +180,15 @@ impl Process {
         self.next_span_block.fetch_add(size, Ordering::Relaxed)
     }
 
-    /// Runs `critical` with the pool.
-    fn with_pool<R>(&self, critical: impl FnOnce(&mut Pool, &'static ForkPage) -> R) -> R {
-        let page = page().expect("a process that opened its spool has the page");
+    /// Runs `critical` with the pool; nothing in a signal handler that interrupted somebody with it.
+    fn with_pool<R>(&self, critical: impl FnOnce(&mut Pool, &'static ForkPage) -> R) -> Option<R> {
+        let page = page()?;
         // SAFETY: the lock is held, so nobody else has a reference to the pool.
-        page.lock
-            .with(|| critical(unsafe { &mut *self.pool.get() }, page))
+        page.locked(|| critical(unsafe { &mut *self.pool.get() }, page))
     }
 
     /// An account for a new thread, one that a dead thread left if there is one.
-    pub(crate) fn account(&self) -> &'static Account {
+    pub(crate) fn account(&self) -> Option<&'static Account> {
         self.with_pool(|pool, _| {
             let free = pool
                 .accounts
@@ -206,40 +206,54 @@ impl Process {
 
     /// Gives a dead thread's account back.
     pub(crate) fn close_account(&self, account: &'static Account) {
-        self.with_pool(|pool, _| {
-            pool.owned
-                .retain(|owned| !std::ptr::eq(owned.account, account));
-            account.in_use.store(false, Ordering::Relaxed);
-        });
+        self.with_pool(|_, _| account.in_use.store(false, Ordering::Relaxed));
     }
 
     /// Takes a chunk of at least `least` bytes, better `wanted`: a released one, else a new one. Its
     /// next generation has begun when this returns.
     pub(crate) fn take(
         &self,
-        account: &'static Account,
         weight: Weight,
         least: u32,
         wanted: u32,
     ) -> Result<Chunk, LossReason> {
-        self.with_pool(|pool, page| {
+        let taken = self.with_pool(|pool, page| {
             let mut chunk = match pool.take_released(least) {
                 Some(chunk) => chunk,
                 None => self.allocate(pool, weight, least, wanted)?,
             };
             chunk.begin(self.id.nonce);
-            account
-                .position
-                .store(format::FIRST_RECORD, Ordering::Relaxed);
-            pool.owned
-                .retain(|owned| !std::ptr::eq(owned.account, account));
-            pool.owned.push(Owned { chunk, account });
             if pool.first.is_none() {
-                chunk.tally().adopt(&page.tally);
+                page.keep_tally_in(chunk.tally());
                 pool.first = Some(chunk);
             }
             Ok(chunk)
-        })
+        });
+        taken.unwrap_or(Err(LossReason::Reentrant))
+    }
+
+    /// A thread leaves its chunk, now sealed, for the one it has taken. In one step: at any moment a
+    /// flush must find every chunk that holds records.
+    pub(crate) fn exchange(
+        &self,
+        account: &'static Account,
+        sealed: Option<Chunk>,
+        taken: Option<Chunk>,
+    ) {
+        self.with_pool(|pool, _| {
+            pool.owned
+                .retain(|owned| !std::ptr::eq(owned.account, account));
+            if let Some(chunk) = taken {
+                account
+                    .position
+                    .store(format::FIRST_RECORD, Ordering::Relaxed);
+                pool.owned.push(Owned { chunk, account });
+            }
+            if let Some(chunk) = sealed {
+                pool.retired.push(chunk);
+                self.remove_idle(pool, chunk.retired_at);
+            }
+        });
     }
 
     fn allocate(
@@ -275,40 +289,23 @@ impl Process {
         Err(refused)
     }
 
-    /// Puts a sealed chunk into the pool.
-    pub(crate) fn retire(&self, chunk: Chunk) {
-        self.with_pool(|pool, _| {
-            pool.retired.push(chunk);
-            if self.flushing.load(Ordering::Relaxed) != 0 {
-                return;
+    fn remove_idle(&self, pool: &mut Pool, now: Monotonic) {
+        if self.flushing.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        for gone in pool.idle_chunks(now) {
+            let path = self.directory.join(format::chunk_file_name(gone.number));
+            if std::fs::remove_file(path).is_ok() {
+                self.control.give_back(gone.capacity().into());
             }
-            for gone in pool.idle_chunks(chunk.retired_at) {
-                let path = self.directory.join(format::chunk_file_name(gone.number));
-                if std::fs::remove_file(path).is_ok() {
-                    self.control.give_back(gone.capacity().into());
-                }
-                // SAFETY: the pool held the only handle to it.
-                unsafe { gone.mapping.unmap() };
-            }
-        });
-    }
-
-    /// Counts a record that found no room.
-    pub(crate) fn lose(&self, weight: Weight, reason: LossReason, now: Monotonic) {
-        self.with_pool(|pool, page| {
-            let tally = pool.first.as_ref().map_or(&page.tally, Chunk::tally);
-            count_loss(page, tally, weight, reason, now);
-        });
-    }
-
-    /// The tally of the running gap.
-    pub(crate) fn tally(&self) -> Option<&'static Tally> {
-        self.with_pool(|pool, _| pool.first.as_ref().map(Chunk::tally))
+            // SAFETY: the pool held the only handle to it.
+            unsafe { gone.mapping.unmap() };
+        }
     }
 
     /// Every chunk with records that may not be committed, and how far each has been written. The
     /// chunks stay mapped until [`Process::goals_reached`].
-    pub(crate) fn goals(&self) -> Vec<Goal> {
+    pub(crate) fn goals(&self) -> Option<Vec<Goal>> {
         self.with_pool(|pool, _| {
             self.flushing.fetch_add(1, Ordering::Relaxed);
             let owned = pool.owned.iter().map(|owned| Goal {
@@ -337,6 +334,7 @@ impl Process {
                 .sum();
             (accepted, pool.first.as_ref().map_or(0, Chunk::drained))
         })
+        .unwrap_or_default()
     }
 }
 
@@ -361,22 +359,6 @@ impl Pool {
         }
         gone
     }
-}
-
-fn count_loss(page: &ForkPage, tally: &Tally, weight: Weight, reason: LossReason, now: Monotonic) {
-    tally.count(weight, reason, now);
-    let total = if weight == Weight::Error {
-        &page.lost_errors
-    } else {
-        &page.lost_normal
-    };
-    total.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Counts a record lost while there is no spool.
-pub(crate) fn lose_unopened(page: &ForkPage, weight: Weight) {
-    page.lock
-        .with(|| count_loss(page, &page.tally, weight, LossReason::Disk, monotonic_now()));
 }
 
 /// A process's account of its own records.

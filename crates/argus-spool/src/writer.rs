@@ -96,7 +96,7 @@ pub(crate) enum Reached {
     /// The pen.
     Pen(&'static mut Writer),
     /// An emit of this thread is under way: a signal handler or a serializer emits.
-    Busy(&'static Process),
+    Busy,
     /// No spool can be opened.
     Nothing,
 }
@@ -112,7 +112,7 @@ pub(crate) fn pen() -> Reached {
             && (*pen).page.process.load(Ordering::Relaxed).cast_const() == (*pen).process
         {
             if (*pen).busy {
-                return Reached::Busy((*pen).process);
+                return Reached::Busy;
             }
             return Reached::Pen(&mut *pen);
         }
@@ -122,28 +122,30 @@ pub(crate) fn pen() -> Reached {
 
 #[cold]
 fn attach() -> Reached {
-    let opened = page().and_then(|page| process::opened(page).map(|process| (page, process)));
-    let Some((page, process)) = opened else {
+    let Some(page) = page() else {
         return Reached::Nothing;
     };
-    let writer = Writer::new(page, process);
-    let pen = Box::into_raw(Box::new(writer));
+    let opened = process::opened(page);
+    let Some((process, account)) = opened.and_then(|it| Some((it, it.account()?))) else {
+        return Reached::Nothing;
+    };
+    let pen = Box::into_raw(Box::new(Writer::new(page, process, account)));
     // A pen inherited from the parent is left as it is: its memory is a copy, its chunk is not.
     PEN.set(pen);
     // While the thread is being torn down there is no farewell; the chunk then stays open.
     let _ = FAREWELL.try_with(|_| ());
     // SAFETY: just made.
     let pen = unsafe { &mut *pen };
-    pen.introduce();
+    starter::start_if_none(process);
     Reached::Pen(pen)
 }
 
 impl Writer {
-    fn new(page: &'static ForkPage, process: &'static Process) -> Self {
+    fn new(page: &'static ForkPage, process: &'static Process, account: &'static Account) -> Self {
         Self {
             page,
             process,
-            account: process.account(),
+            account,
             clock: ThreadClock::new(process.clock),
             busy: false,
             chunk: None,
@@ -165,7 +167,7 @@ impl Writer {
         }
     }
 
-    /// The process describes itself, with the first thread's first record.
+    /// The process describes itself, in the first chunk that has room for it.
     fn introduce(&mut self) {
         if self.process.mark_introduced() {
             return;
@@ -191,13 +193,10 @@ impl Writer {
             argus_version: env!("CARGO_PKG_VERSION"),
             parent_pid: std::os::unix::process::parent_id(),
         });
-        let written = self.append(Kind::Process, Weight::Normal, &[], |out, _| {
-            record.encode(out)
-        });
-        if written != Appended::Accepted {
+        let written = self.write(Kind::Process, self.end, |out| record.encode(out));
+        if written.is_err() {
             self.process.unmark_introduced();
         }
-        starter::start_if_none(self.process);
     }
 
     /// Appends one record. `body` may be called more than once and must run no foreign code.
@@ -230,7 +229,7 @@ impl Writer {
                 Appended::Accepted
             }
             Err(reason) => {
-                self.process.lose(weight, reason, now);
+                self.page.lose(weight, reason, now);
                 Appended::Lost
             }
         };
@@ -365,32 +364,31 @@ impl Writer {
             self.no_room = Some((now.nanos() + NO_ROOM_RETRY_NS, *reason));
         })?;
         self.no_room = None;
-        self.retire_current(now);
+        let sealed = self.seal(now);
+        self.process.exchange(self.account, sealed, Some(chunk));
         self.adopt(chunk, granted, now);
+        self.introduce();
         self.close_gap();
         Ok(())
     }
 
     /// A chunk, and for whom: an error takes from the errors' reserve only when it has to.
     fn take(&self, weight: Weight, least: u32) -> Result<(Chunk, Weight), LossReason> {
-        let taken = self
-            .process
-            .take(self.account, Weight::Normal, least, self.wanted);
+        let taken = self.process.take(Weight::Normal, least, self.wanted);
         match (taken, weight) {
             (Ok(chunk), _) => Ok((chunk, Weight::Normal)),
             (Err(reason), Weight::Normal) => Err(reason),
             (Err(_), Weight::Error) => self
                 .process
-                .take(self.account, Weight::Error, least, MIN_CHUNK)
+                .take(Weight::Error, least, MIN_CHUNK)
                 .map(|chunk| (chunk, Weight::Error)),
         }
     }
 
-    fn retire_current(&mut self, now: Monotonic) {
-        if let Some(mut chunk) = self.chunk.take() {
-            chunk.seal(self.position, now);
-            self.process.retire(chunk);
-        }
+    fn seal(&mut self, now: Monotonic) -> Option<Chunk> {
+        let mut chunk = self.chunk.take()?;
+        chunk.seal(self.position, now);
+        Some(chunk)
     }
 
     fn adopt(&mut self, chunk: Chunk, granted: Weight, now: Monotonic) {
@@ -413,18 +411,20 @@ impl Writer {
 
     /// There is room again: tells what was lost meanwhile.
     fn close_gap(&mut self) {
-        let Some(tally) = self.process.tally() else {
-            return;
-        };
-        if let Some(gap) = tally.gap() {
+        let page = self.page;
+        // Under the lock from the look to the end: a loss in between would be counted nowhere.
+        page.locked(|| {
+            let Some(gap) = page.tally().gap() else {
+                return;
+            };
             let record = Record::Gap(gap);
             if self
                 .write(Kind::Gap, self.end, |out| record.encode(out))
                 .is_ok()
             {
-                self.page.lock.with(|| tally.close());
+                page.tally().close();
             }
-        }
+        });
     }
 
     /// Every tenth of a second, while records flow.
@@ -446,7 +446,7 @@ impl Writer {
         let reason = self
             .no_room
             .map_or(LossReason::Budget, |(_, reason)| reason);
-        self.process.lose(weight, reason, now);
+        self.page.lose(weight, reason, now);
         Appended::Lost
     }
 
@@ -463,7 +463,8 @@ impl Writer {
 
     fn finish(&mut self) {
         let (now, _) = self.clock.now();
-        self.retire_current(now);
+        let sealed = self.seal(now);
+        self.process.exchange(self.account, sealed, None);
         self.process.close_account(self.account);
         self.process.control.nudge();
     }

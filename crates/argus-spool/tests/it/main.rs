@@ -13,4 +13,5 @@ mod host;
 mod model;
 mod reuse;
 mod roles;
+mod signals;
 mod spool;

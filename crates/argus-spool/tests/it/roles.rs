@@ -86,6 +86,7 @@ fn play() {
         "emit-until-killed" => emit_until_killed(Path::new(argument)),
         "fork" => super::fork::host(),
         "host" => super::host::host(),
+        "signals" => super::signals::host(argument),
         "small-files" => super::host::small_files(),
         "threads" => super::death::emit_from_threads(argument.parse().unwrap()),
         "model" => super::model::host(argument.parse().unwrap()),
