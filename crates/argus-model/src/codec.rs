@@ -90,19 +90,24 @@ impl<'a> Encoder<'a> {
 
     /// Appends an unsigned integer in one to ten bytes.
     #[inline]
-    pub fn varint(&mut self, mut value: u64) -> Result<(), Full> {
-        while value >= 0x80 {
-            self.u8(value.to_le_bytes()[0] | 0x80)?;
-            value >>= 7;
+    pub fn varint(&mut self, value: u64) -> Result<(), Full> {
+        // One look at the room where there is enough for the longest.
+        if let Some(space) = self.space[self.used..].first_chunk_mut::<10>() {
+            self.used += write_varint(space, value);
+            return Ok(());
         }
-        self.u8(value.to_le_bytes()[0])
+        let mut bytes = [0; 10];
+        let length = write_varint(&mut bytes, value);
+        self.bytes(&bytes[..length])
     }
 
-    /// Appends a tag and an unsigned integer. The usual small one takes a single look at the room.
+    /// Appends a tag and an unsigned integer.
     #[inline]
     pub fn tagged_varint(&mut self, tag: u8, value: u64) -> Result<(), Full> {
-        if value < 0x80 {
-            return self.bytes(&[tag, value.to_le_bytes()[0]]);
+        if let Some([first, space @ ..]) = self.space[self.used..].first_chunk_mut::<11>() {
+            *first = tag;
+            self.used += 1 + write_varint(space, value);
+            return Ok(());
         }
         self.u8(tag)?;
         self.varint(value)
@@ -138,6 +143,21 @@ impl<'a> Encoder<'a> {
             *byte = value;
         }
     }
+}
+
+#[inline]
+fn write_varint(space: &mut [u8; 10], mut value: u64) -> usize {
+    let mut length = 0;
+    for byte in space {
+        length += 1;
+        if value < 0x80 {
+            *byte = value.to_le_bytes()[0];
+            break;
+        }
+        *byte = value.to_le_bytes()[0] | 0x80;
+        value >>= 7;
+    }
+    length
 }
 
 /// A signed integer as an unsigned one that is small when its magnitude is.

@@ -3,6 +3,8 @@
 //! The environment decides where a process records, so each test starts this very program again, with
 //! a database of its own, and runs one of the `programs` below in it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
