@@ -109,6 +109,7 @@ laws! {
         counts_tell_every_kind_of_row,
         positions_are_replaced_and_forgotten,
         a_gap_told_again_replaces_its_counts,
+        gaps_tell_who_lost_what_when_and_why,
         the_ledger_adds_up,
         unended_producers_are_those_without_an_end,
         the_collectors_account_is_the_last_one,

@@ -35,7 +35,7 @@ mod conformance;
 pub use batch::Batch;
 pub use engine::memory::Memory;
 #[cfg(feature = "sqlite")]
-pub use engine::sqlite::{open_reader, open_writer};
+pub use engine::sqlite::{check_place, open_reader, open_writer, schema_version};
 pub use error::{CommitError, OpenError, ReadError};
 pub use query::Store;
 pub use sink::Sink;

@@ -324,6 +324,25 @@ impl ProducerLedger {
     }
 }
 
+/// A stretch of time in which a producer lost records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredGap {
+    /// Application name.
+    pub app_name: String,
+    /// Process id.
+    pub pid: u32,
+    /// Why: `budget`, `disk`, `too_large`, `reentrant`.
+    pub reason: String,
+    /// Ordinary records lost in it.
+    pub normal: u64,
+    /// Errors lost in it.
+    pub errors: u64,
+    /// The first loss.
+    pub from: Timestamp,
+    /// The last loss.
+    pub to: Timestamp,
+}
+
 /// How many rows the store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -442,6 +461,9 @@ pub trait Store: Send {
 
     /// Every producer's account, newest first.
     fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError>;
+
+    /// When and why records were lost, by the last loss, newest first, at most `limit`.
+    fn gaps(&self, limit: usize) -> Result<Vec<StoredGap>, ReadError>;
 
     /// How many rows there are.
     fn counts(&self) -> Result<Counts, ReadError>;

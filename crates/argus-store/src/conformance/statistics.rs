@@ -9,7 +9,7 @@ use super::fixture::{
 };
 use crate::Batch;
 use crate::batch::{CollectorState, GapRow, LedgerDelta, Position, SpanRow, Status};
-use crate::query::{Counts, TimeRange};
+use crate::query::{Counts, StoredGap, TimeRange};
 
 fn timed(number: u64, function: &str, seconds: i64, duration_ns: u64) -> SpanRow {
     SpanRow {
@@ -187,6 +187,36 @@ pub(super) fn a_gap_told_again_replaces_its_counts(bench: &mut Bench) {
     }
     let account = &bench.store.ledger().unwrap()[0];
     assert_eq!((account.lost_normal, account.lost_errors), (10, 2));
+}
+
+pub(super) fn gaps_tell_who_lost_what_when_and_why(bench: &mut Bench) {
+    let later = GapRow {
+        from: at(5),
+        to: at(6),
+        ..gap(2, 0, 3)
+    };
+    bench.commit(&Batch {
+        producers: vec![described(1)],
+        gaps: vec![gap(1, 4, 2), later],
+        ..Batch::default()
+    });
+    let gaps = bench.store.gaps(10).unwrap();
+    assert_eq!(gaps.len(), 2);
+    assert_eq!(
+        gaps[0],
+        StoredGap {
+            app_name: "app1".into(),
+            pid: 1,
+            reason: "budget".into(),
+            normal: 0,
+            errors: 3,
+            from: at(5),
+            to: at(6),
+        },
+        "newest first"
+    );
+    assert_eq!((gaps[1].normal, gaps[1].from), (4, at(0)));
+    assert_eq!(bench.store.gaps(1).unwrap(), gaps[..1]);
 }
 
 pub(super) fn the_ledger_adds_up(bench: &mut Bench) {

@@ -81,6 +81,23 @@ pub fn open_reader(database: &Path) -> Result<Box<dyn Store>, OpenError> {
     Ok(Box::new(reader))
 }
 
+/// The schema version of the store at this place; 0 for a file that nothing was written to yet.
+/// Changes nothing.
+pub fn schema_version(database: &Path) -> Result<u32, OpenError> {
+    place::check(database)?;
+    let connection = open(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(match schema::inspect(&connection, database)? {
+        Found::Blank => 0,
+        Found::Ours(version) => version,
+    })
+}
+
+/// Refuses what no store may lie in: another user's folder, a network file system. The folder must
+/// exist, the database need not. Changes nothing.
+pub fn check_place(database: &Path) -> Result<(), OpenError> {
+    place::check_folder(database, place::folder_of(database))
+}
+
 fn open(database: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(database, flags).and_then(|connection| {

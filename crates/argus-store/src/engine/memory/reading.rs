@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use argus_model::Timestamp;
 
 use super::{Data, Memory};
-use crate::batch::{CollectorState, Status};
+use crate::batch::{CollectorState, GapRow, Status};
 use crate::engine::statistics::{self, Calls};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
     Counts, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger, SpanFilter, Store,
-    StoredEvent, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
+    StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
     StoredSample, StoredSession, StoredSpan, Table, TimeRange,
 };
 
@@ -109,6 +109,22 @@ impl Store for Memory {
 
     fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError> {
         Ok(self.data().ledger())
+    }
+
+    fn gaps(&self, limit: usize) -> Result<Vec<StoredGap>, ReadError> {
+        let data = self.data();
+        let mut rows: Vec<_> = data.gaps.values().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.to, row.gap.number)));
+        let stored = |row: &&GapRow| StoredGap {
+            app_name: data.app_name(row.producer),
+            pid: row.producer.pid,
+            reason: row.gap.reason.word().to_owned(),
+            normal: row.gap.normal,
+            errors: row.gap.errors,
+            from: row.from,
+            to: row.to,
+        };
+        Ok(rows.iter().take(limit).map(stored).collect())
     }
 
     fn counts(&self) -> Result<Counts, ReadError> {

@@ -79,7 +79,7 @@ fn network_kind(magic: u64) -> Option<&'static str> {
     })
 }
 
-fn check_folder(database: &Path, folder: &Path) -> Result<(), OpenError> {
+pub(super) fn check_folder(database: &Path, folder: &Path) -> Result<(), OpenError> {
     let metadata = fs::metadata(folder).map_err(|error| io_error(database, error))?;
     // Root's folders (`/tmp`, `/srv`) are everybody's ground; it could do as it likes anyway.
     if metadata.uid() != 0 && metadata.uid() != our_user() {
@@ -129,7 +129,7 @@ fn files_of(database: &Path) -> [PathBuf; 3] {
     })
 }
 
-fn folder_of(database: &Path) -> &Path {
+pub(super) fn folder_of(database: &Path) -> &Path {
     match database.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -18,7 +18,7 @@ use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
     Counts, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SpanFilter, Store,
-    StoredEvent, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
+    StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
     StoredSample, StoredSession, StoredSpan, Table, TimeRange,
 };
 use crate::sketch::Sketch;
@@ -104,6 +104,10 @@ impl Store for Reader {
 
     fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError> {
         ledger(&self.connection).map_err(failed)
+    }
+
+    fn gaps(&self, limit: usize) -> Result<Vec<StoredGap>, ReadError> {
+        gaps(&self.connection, limit).map_err(failed)
     }
 
     fn counts(&self) -> Result<Counts, ReadError> {
@@ -267,6 +271,27 @@ fn ledger(connection: &Connection) -> rusqlite::Result<Vec<ProducerLedger>> {
                 lost_errors: unsigned(row, 6)?,
                 damaged: unsigned(row, 7)?,
                 unknown: unsigned(row, 8)?,
+            })
+        })?
+        .collect()
+}
+
+fn gaps(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredGap>> {
+    connection
+        .prepare_cached(
+            "SELECT p.app_name, p.pid, g.reason, g.normal, g.errors, g.from_ns, g.to_ns
+             FROM gaps AS g JOIN producers AS p ON p.id = g.producer_id
+             ORDER BY g.to_ns DESC, g.number DESC LIMIT ?1",
+        )?
+        .query_map([limited(limit)], |row| {
+            Ok(StoredGap {
+                app_name: row.get(0)?,
+                pid: row.get(1)?,
+                reason: row.get(2)?,
+                normal: unsigned(row, 3)?,
+                errors: unsigned(row, 4)?,
+                from: Timestamp::from_nanos(row.get(5)?),
+                to: Timestamp::from_nanos(row.get(6)?),
             })
         })?
         .collect()
