@@ -4,56 +4,27 @@
 //! the spans it has open. Reading a record twice (after a takeover, to learn its definitions) is
 //! told by its phase and produces no row.
 
+mod context;
+mod observed;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use argus_model::Timestamp;
-use argus_model::record::{Gap, LogSource, OBSERVER_RUNTIME, Record};
+use argus_model::record::{Gap, OBSERVER_RUNTIME, Record};
 use argus_model::time::ClockAnchor;
-use argus_model::{
-    Kind, Monotonic, NameKind, NameNumber, NameText, ProducerId, SpanKey, SpanNumber,
-};
+use argus_model::{Kind, Monotonic, NameKind, NameText, ProducerId, SpanKey, SpanNumber};
 use argus_spool::read::{Phase, RawRecord};
 use argus_store::batch::{
-    Batch, GapRow, LedgerDelta, LogRow, MetricRow, OpenSpan, ProcessEventRow, ProducerRow, RunKey,
-    SampleRow, SessionEventRow, SpanRow, Status, Subject, Thread,
+    Batch, GapRow, LedgerDelta, OpenSpan, ProducerRow, RunKey, SessionEventRow, SpanRow, Status,
+    Subject, Thread,
 };
 
 use argus_store::sink::KnownProducer;
 
 use crate::captured;
-
-/// A record this far ahead of the collector's clock is put back to it: on one machine there is no
-/// such thing.
-const TOLERATED_AHEAD: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// What holds for one generation of one chunk.
-#[derive(Debug)]
-pub struct ChunkContext {
-    anchor: ClockAnchor,
-    thread: Arc<Thread>,
-    names: HashMap<NameNumber, Arc<NameText>>,
-    subjects: HashMap<u32, Arc<Subject>>,
-}
-
-impl ChunkContext {
-    /// The context with which a generation begins.
-    pub fn new(anchor: ClockAnchor, thread: Thread) -> Self {
-        Self {
-            anchor,
-            thread: Arc::new(thread),
-            names: HashMap::new(),
-            subjects: HashMap::new(),
-        }
-    }
-
-    fn name(&self, number: NameNumber) -> Arc<NameText> {
-        self.names
-            .get(&number)
-            .cloned()
-            .unwrap_or_else(|| Arc::new(NameText::plain(NameKind::Span, format!("?{}", number.0))))
-    }
-}
+pub use context::ChunkContext;
+use context::Clock;
 
 #[derive(Debug)]
 struct Open {
@@ -333,90 +304,6 @@ impl Fold {
         }
     }
 
-    fn store_observed(
-        &self,
-        record: &Record<'_>,
-        chunk: &ChunkContext,
-        clock: &mut Clock,
-        batch: &mut Batch,
-    ) {
-        let subject = |number: &u32| match number {
-            0 => Arc::clone(&self.subject),
-            _ => chunk.subjects.get(number).unwrap_or(&self.subject).clone(),
-        };
-        match record {
-            Record::Metric {
-                subject: whose,
-                name,
-                at,
-                value,
-                unit,
-                attributes,
-            } => {
-                batch.metrics.push(MetricRow {
-                    at: clock.wall(*at),
-                    subject: subject(whose),
-                    name: chunk.name(*name).text.clone(),
-                    value: *value,
-                    unit: (*unit).to_owned(),
-                    attributes: captured::attributes(*attributes),
-                });
-            }
-            Record::Log {
-                subject: whose,
-                at,
-                source,
-                path,
-                line,
-                altered,
-                span,
-                level,
-            } => {
-                let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-                batch.logs.push(LogRow {
-                    at: clock.wall(*at),
-                    subject: subject(whose),
-                    line: (*line).to_owned(),
-                    path: present(path),
-                    source: source_word(*source),
-                    level: present(level),
-                    span: (!span.is_none()).then(|| self.key(*span)),
-                    altered: *altered,
-                });
-            }
-            Record::Sample {
-                subject: whose,
-                at,
-                cpu_percent,
-                rss_bytes,
-                threads,
-            } => {
-                batch.samples.push(SampleRow {
-                    at: clock.wall(*at),
-                    subject: subject(whose),
-                    cpu_percent: *cpu_percent,
-                    rss_bytes: *rss_bytes,
-                    threads: *threads,
-                });
-            }
-            Record::ProcessEvent {
-                subject: whose,
-                at,
-                event_type,
-                exit_code,
-            } => {
-                batch.process_events.push(ProcessEventRow {
-                    at: clock.wall(*at),
-                    subject: subject(whose),
-                    event_type: (*event_type).to_owned(),
-                    exit_code: *exit_code,
-                });
-            }
-            // All others were taken before; a match on `Record` would have to repeat them.
-            _ => {}
-        }
-    }
-
     fn key(&self, number: SpanNumber) -> SpanKey {
         SpanKey {
             producer: self.producer,
@@ -517,32 +404,5 @@ fn join(arguments: &str, rest: Option<String>) -> Option<String> {
         None => captured::closed(arguments),
         Some(rest) if arguments.is_empty() => Some(rest),
         Some(rest) => Some(format!("{arguments},{}", &rest[1..])),
-    }
-}
-
-fn source_word(source: LogSource) -> &'static str {
-    match source {
-        LogSource::File => "file",
-        LogSource::Stdout => "stdout",
-        LogSource::Stderr => "stderr",
-        LogSource::Logger => "logger",
-    }
-}
-
-/// Wall time by a chunk's anchor, never ahead of the collector's.
-struct Clock {
-    anchor: ClockAnchor,
-    now: Timestamp,
-    clamped: u64,
-}
-
-impl Clock {
-    fn wall(&mut self, at: Monotonic) -> Timestamp {
-        let wall = self.anchor.wall_at(at);
-        if wall > self.now.plus(TOLERATED_AHEAD) {
-            self.clamped += 1;
-            return self.now;
-        }
-        wall
     }
 }

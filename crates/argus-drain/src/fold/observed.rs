@@ -1,0 +1,105 @@
+//! Records about a process as rows: samples, log lines, events, readings.
+
+use std::sync::Arc;
+
+use argus_model::record::{LogSource, Record};
+use argus_store::Batch;
+use argus_store::batch::{LogRow, MetricRow, ProcessEventRow, SampleRow};
+
+use super::{ChunkContext, Clock, Fold};
+use crate::captured;
+
+impl Fold {
+    pub(super) fn store_observed(
+        &self,
+        record: &Record<'_>,
+        chunk: &ChunkContext,
+        clock: &mut Clock,
+        batch: &mut Batch,
+    ) {
+        let subject = |number: &u32| match number {
+            0 => Arc::clone(&self.subject),
+            _ => chunk.subjects.get(number).unwrap_or(&self.subject).clone(),
+        };
+        match record {
+            Record::Metric {
+                subject: whose,
+                name,
+                at,
+                value,
+                unit,
+                attributes,
+            } => {
+                batch.metrics.push(MetricRow {
+                    at: clock.wall(*at),
+                    subject: subject(whose),
+                    name: chunk.name(*name).text.clone(),
+                    value: *value,
+                    unit: (*unit).to_owned(),
+                    attributes: captured::attributes(*attributes),
+                });
+            }
+            Record::Log {
+                subject: whose,
+                at,
+                source,
+                path,
+                line,
+                altered,
+                span,
+                level,
+            } => {
+                let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+                batch.logs.push(LogRow {
+                    at: clock.wall(*at),
+                    subject: subject(whose),
+                    line: (*line).to_owned(),
+                    path: present(path),
+                    source: source_word(*source),
+                    level: present(level),
+                    span: (!span.is_none()).then(|| self.key(*span)),
+                    altered: *altered,
+                });
+            }
+            Record::Sample {
+                subject: whose,
+                at,
+                cpu_percent,
+                rss_bytes,
+                threads,
+            } => {
+                batch.samples.push(SampleRow {
+                    at: clock.wall(*at),
+                    subject: subject(whose),
+                    cpu_percent: *cpu_percent,
+                    rss_bytes: *rss_bytes,
+                    threads: *threads,
+                });
+            }
+            Record::ProcessEvent {
+                subject: whose,
+                at,
+                event_type,
+                exit_code,
+            } => {
+                batch.process_events.push(ProcessEventRow {
+                    at: clock.wall(*at),
+                    subject: subject(whose),
+                    event_type: (*event_type).to_owned(),
+                    exit_code: *exit_code,
+                });
+            }
+            // All others were taken before; a match on `Record` would have to repeat them.
+            _ => {}
+        }
+    }
+}
+
+fn source_word(source: LogSource) -> &'static str {
+    match source {
+        LogSource::File => "file",
+        LogSource::Stdout => "stdout",
+        LogSource::Stderr => "stderr",
+        LogSource::Logger => "logger",
+    }
+}
