@@ -18,6 +18,17 @@ const SHORTEST_BASE_NS: u64 = 1_000_000;
 /// A prediction further off than this means that the counter is not a clock.
 const TOLERATED_ERROR_NS: u64 = 50_000;
 
+/// The clock source whose counter is read directly, where it is the kernel's own.
+const TRUSTED: &str = "tsc";
+
+/// The kernel's clock source. With `tsc` a span's times cost a few nanoseconds, else a call of the
+/// kernel's clock each.
+pub fn source() -> Option<String> {
+    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let name = std::fs::read_to_string(path).ok()?;
+    Some(name.trim().to_owned())
+}
+
 /// The monotonic clock, read from the kernel.
 pub fn monotonic_now() -> Monotonic {
     Monotonic::from_nanos(read(libc::CLOCK_MONOTONIC).cast_unsigned())
@@ -64,9 +75,7 @@ pub(crate) struct ClockBase {
 
 impl ClockBase {
     pub(crate) fn read() -> Self {
-        let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-        let trusted = cfg!(target_arch = "x86_64")
-            && std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc");
+        let trusted = cfg!(target_arch = "x86_64") && source().as_deref() == Some(TRUSTED);
         let counter = if trusted { counter() } else { 0 };
         Self {
             counter,

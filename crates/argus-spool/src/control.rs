@@ -168,6 +168,20 @@ impl ControlPage {
         is_within(HEARTBEAT_GOOD_FOR, heartbeat).then(|| self.half(80).load(Ordering::Relaxed))
     }
 
+    /// How long ago a collector last said that it lives; nothing when it has left, or in this boot
+    /// none came.
+    pub fn heartbeat_age(self) -> Option<Duration> {
+        let heartbeat = self.0.word(72).load(Ordering::Acquire);
+        let now = monotonic_now();
+        let is_of_this_boot = heartbeat != 0 && heartbeat <= now.nanos();
+        is_of_this_boot.then(|| now.since(Monotonic::from_nanos(heartbeat)))
+    }
+
+    /// How many collectors were started since one last said that it lives.
+    pub fn unanswered_starts(self) -> u32 {
+        self.half(96).load(Ordering::Relaxed)
+    }
+
     /// Whether the caller is the one who should start a collector now.
     pub(crate) fn claim_start(self, starter: Starter) -> bool {
         let (claim, unanswered) = (self.0.word(88), self.half(96));

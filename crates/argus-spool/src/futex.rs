@@ -31,6 +31,18 @@ pub(crate) fn wake(word: &AtomicU32, count: i32, reach: Reach) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, count) };
 }
 
+/// Whether sleepers on `word` could be woken here.
+pub(crate) fn try_wake(word: &AtomicU32, reach: Reach) -> std::io::Result<()> {
+    let operation = libc::FUTEX_WAKE | private(reach);
+    // SAFETY: `word` is valid for the duration of the call.
+    let answer = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 0) };
+    if answer < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 fn private(reach: Reach) -> i32 {
     if reach == Reach::Process {
         libc::FUTEX_PRIVATE_FLAG

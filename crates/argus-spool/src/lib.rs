@@ -118,12 +118,13 @@ pub mod host;
 mod life;
 mod map;
 pub mod place;
+pub mod probe;
 mod process;
 pub mod read;
 pub mod starter;
 mod writer;
 
-pub use clock::{boot_anchor, monotonic_now};
+pub use clock::{boot_anchor, monotonic_now, source as clock_source};
 pub use definition::{Definition, define, describe};
 pub use emit::{Appended, Weight, append, span_end, span_start};
 pub use flush::{Flushed, flush};
