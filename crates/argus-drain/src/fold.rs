@@ -279,13 +279,12 @@ impl Fold {
                     exception,
                 });
             }
-            Record::SpanFields { number, fields } => {
-                if let Some(open) = self.open.get_mut(&number) {
-                    captured::add(&mut open.arguments, fields, &open.name);
-                }
-            }
-            // Kept for the trace ids of remote contexts, which have no table yet.
-            Record::RemoteParent { .. } => self.ledger.unknown += 1,
+            Record::SpanFields { number, fields } => match self.open.get_mut(&number) {
+                Some(open) => captured::add(&mut open.arguments, fields, &open.name),
+                None => self.could_not_store(),
+            },
+            // Remote contexts have no table yet.
+            Record::RemoteParent { .. } => self.could_not_store(),
             Record::SessionEvent {
                 at,
                 session,
@@ -302,6 +301,12 @@ impl Fold {
             }
             other => self.store_observed(&other, chunk, clock, batch),
         }
+    }
+
+    /// A valid record for which there is no row.
+    fn could_not_store(&mut self) {
+        self.ledger.stored -= 1;
+        self.ledger.unknown += 1;
     }
 
     fn key(&self, number: SpanNumber) -> SpanKey {
