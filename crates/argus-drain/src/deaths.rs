@@ -9,7 +9,7 @@ use argus_spool::host;
 
 /// This machine, as the producers' identities name it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Here {
+pub struct Here {
     machine: u64,
     boot: u64,
     pid_namespace: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Here {
 
 /// What can be said of a producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Life {
+pub enum Life {
     /// Its process exists.
     Alive,
     /// Its process does not exist any more.
@@ -27,7 +27,8 @@ pub(crate) enum Life {
 }
 
 impl Here {
-    pub(crate) fn read() -> Self {
+    /// Reads some files of `/proc`.
+    pub fn read() -> Self {
         Self {
             machine: host::machine(),
             boot: host::boot(),
@@ -36,7 +37,7 @@ impl Here {
     }
 
     /// Judges by the process table.
-    pub(crate) fn judge(&self, producer: ProducerId) -> Life {
+    pub fn judge(&self, producer: ProducerId) -> Life {
         if producer.machine != self.machine {
             return Life::Unknown;
         }

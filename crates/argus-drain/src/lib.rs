@@ -34,4 +34,5 @@ mod collector;
 mod deaths;
 
 pub use collector::{Collector, CollectorError, IdleExit, Options};
+pub use deaths::{Here, Life};
 pub use observer::{Death, Observer, Reading};
