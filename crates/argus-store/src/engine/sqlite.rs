@@ -17,11 +17,14 @@ mod observed;
 mod place;
 mod reader;
 mod rollups;
+mod row_hash;
 mod runs;
 mod schema;
 mod sessions;
 mod span_listing;
 mod spans;
+mod sums;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -35,6 +38,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::OpenError;
 use crate::query::Store;
 use crate::sink::Sink;
+use crate::verify::{Report, Watch};
 use schema::Found;
 
 /// How long a statement waits for a lock before it gives up. In WAL mode only recovery and the last
@@ -96,6 +100,22 @@ pub fn schema_version(database: &Path) -> Result<u32, OpenError> {
 /// exist, the database need not. Changes nothing.
 pub fn check_place(database: &Path) -> Result<(), OpenError> {
     place::check_folder(database, place::folder_of(database))
+}
+
+/// Checks everything stored in the default engine's file, without changing it.
+///
+/// `watch` is called every few milliseconds and ends the check with
+/// [`ControlFlow::Break`]. Reads rows in transactions of a thousand rows; only the last steps (the
+/// sums of the rollups, the structure of the file) must see one state of all pages and hold one
+/// read transaction each, during which the WAL of a busy writer grows.
+pub fn check(database: &Path, watch: Watch<'_>) -> Result<Report, OpenError> {
+    place::check(database)?;
+    let connection = open(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    match schema::inspect(&connection, database)? {
+        Found::Ours(version) if version == schema::KNOWN => {}
+        Found::Ours(_) | Found::Blank => return Err(OpenError::Missing(database.to_owned())),
+    }
+    Ok(verify::run(&connection, watch))
 }
 
 fn open(database: &Path, access: OpenFlags) -> Result<Connection, OpenError> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::sums;
 use crate::error::OpenError;
 
 /// "Argu" in ASCII, at offset 68 of the file.
@@ -58,11 +59,20 @@ pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Resul
     for (step, statements) in MIGRATIONS.iter().enumerate().skip(from as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(statements)?;
+        // Rows that a step itself writes pass no trigger.
+        sums::count_anew(&transaction, "totals")?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", step as u32 + 1)?;
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// An empty store in memory: what the schema must look like.
+pub(super) fn pristine() -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection, 0)?;
+    Ok(connection)
 }
 
 /// The file's version, as of the current transaction. Cost: one cached statement.

@@ -240,7 +240,8 @@ CREATE TABLE obs_events (
     type TEXT NOT NULL,
     data TEXT NOT NULL,
     at_ns INTEGER NOT NULL,
-    PRIMARY KEY (session, seq)
+    id INTEGER PRIMARY KEY,
+    UNIQUE (session, seq)
 );
 
 CREATE TABLE obs_session_meta (
@@ -251,11 +252,16 @@ CREATE TABLE obs_session_meta (
 
 -- ---- the store's own books ----
 
-CREATE TABLE batches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    committed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    rows INTEGER NOT NULL
-);
+-- What every table holds, by stretches of its key: how many rows, and the wrapping sum of their
+-- hashes. Kept by the writer in the transaction of the rows; whatever changed a row otherwise is
+-- found by comparing. A stretch is `key >> shift`, and each table's shift stands in sums.rs.
+CREATE TABLE sums (
+    checked TEXT NOT NULL,
+    stretch INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    hash INTEGER NOT NULL,
+    PRIMARY KEY (checked, stretch)
+) WITHOUT ROWID;
 
 -- One row, kept in the transaction of the rows it counts: counting thirty million takes seconds.
 CREATE TABLE totals (

@@ -1,5 +1,6 @@
 //! What only the SQLite engine promises: its tables, its file, and who may open it.
 
+mod damage;
 mod opening;
 mod tables;
 mod writing;

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::known::Known;
 use super::rollups::Minutes;
 use super::schema::{self, Found};
+use super::sums::{Changes, Noted};
 use super::{ledger, observed, runs, sessions, spans};
 use crate::batch::{Batch, OpenSpan, Position};
 use crate::error::{CommitError, ReadError};
@@ -26,6 +27,7 @@ const CACHE: i64 = -16_384;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) minutes: Minutes,
+    pub(super) sums: Changes,
     pub(super) spans: i64,
     pub(super) errors: i64,
     pub(super) seen_open: i64,
@@ -85,13 +87,17 @@ pub(super) struct Writer {
     /// Absent after a failed transaction, read again before the next.
     known: Option<Known>,
     durability: Durability,
+    /// What the current transaction changed, as the triggers tell it.
+    noted: Noted,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> rusqlite::Result<Self> {
         let known = Some(Known::load(&connection)?);
+        let noted = Noted::watch(&connection)?;
         Ok(Self {
             connection,
+            noted,
             known,
             // A collector that died may have left commits that were never synced.
             durability: Durability::Pending,
@@ -100,10 +106,12 @@ impl Writer {
 
     fn transact(
         &mut self,
-        write: impl FnOnce(&Connection, &mut Known) -> rusqlite::Result<()>,
+        write: impl FnOnce(&Connection, &mut Known) -> rusqlite::Result<Changes>,
     ) -> Result<(), Refusal> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        // What a transaction noted that failed was rolled back with it.
+        self.noted.take();
         let mut known = self.known.take();
         let written = (|| {
             if schema::version(connection)? != i64::from(schema::KNOWN) {
@@ -113,7 +121,9 @@ impl Writer {
                 Some(known) => known,
                 None => Known::load(connection)?,
             };
-            write(connection, &mut known)?;
+            let mut changes = write(connection, &mut known)?;
+            changes.merge(self.noted.take());
+            changes.save(connection)?;
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(known)
         })();
@@ -156,7 +166,7 @@ impl Sink for Writer {
             connection
                 .prepare_cached("UPDATE totals SET syncs = syncs + 1")?
                 .execute([])
-                .map(drop)
+                .map(|_| Changes::default())
         });
         self.connection
             .pragma_update(None, "synchronous", "NORMAL")
@@ -183,7 +193,7 @@ impl Sink for Writer {
     }
 }
 
-fn write(connection: &Connection, known: &mut Known, batch: &Batch) -> rusqlite::Result<()> {
+fn write(connection: &Connection, known: &mut Known, batch: &Batch) -> rusqlite::Result<Changes> {
     let mut tally = Tally::default();
     runs::describe(connection, known, &batch.producers)?;
     spans::write(connection, known, batch, &mut tally)?;
@@ -197,12 +207,7 @@ fn write(connection: &Connection, known: &mut Known, batch: &Batch) -> rusqlite:
     ledger::write(connection, known, batch)?;
     add_totals(connection, known, &tally)?;
     tally.minutes.merge_into(connection)?;
-    if batch.rows() > 0 {
-        connection
-            .prepare_cached("INSERT INTO batches (rows) VALUES (?1)")?
-            .execute([i64::try_from(batch.rows()).unwrap_or(i64::MAX)])?;
-    }
-    Ok(())
+    Ok(tally.sums)
 }
 
 fn add_totals(connection: &Connection, known: &Known, tally: &Tally) -> rusqlite::Result<()> {
