@@ -10,7 +10,8 @@ use crate::failure::Refusal;
 use crate::moment::{self, When};
 use crate::output::{self, Format};
 use crate::{
-    analyze, collector, completions, gaze, logs, metrics, query, run, status, traces, watch,
+    analyze, collector, completions, doctor, gaze, logs, man, metrics, query, run, status, traces,
+    watch,
 };
 
 /// A flight recorder for programs: what they are doing now, and everything they did
@@ -43,7 +44,9 @@ pub(crate) enum Command {
     Analyze(analyze::Args),
     Query(query::Args),
     Collector(collector::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// For whom to print.

@@ -21,6 +21,8 @@ mod traces;
 
 mod collector;
 mod completions;
+mod doctor;
+mod man;
 
 mod exit;
 mod failure;
@@ -59,7 +61,9 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Analyze(args) => analyze::run(args, &data()?),
         Command::Query(args) => query::run(args, &data()?),
         Command::Collector(args) => collector::run(args, &data()?),
+        Command::Doctor(args) => doctor::run(args, &data()?),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

@@ -48,6 +48,12 @@ pub(crate) fn array<T: Serialize>(values: impl IntoIterator<Item = T>) -> Result
     Ok(())
 }
 
+/// Prints a line as it is.
+pub(crate) fn line(text: &str) -> Result<()> {
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
 /// Prints an empty line between two tables.
 pub(crate) fn blank_line() -> Result<()> {
     writeln!(io::stdout())?;
@@ -94,6 +100,8 @@ pub(crate) enum Tone {
     Plain,
     /// A heading.
     Heading,
+    /// Something works.
+    Good,
     /// Something failed or was lost.
     Bad,
     /// Of minor interest.
@@ -105,6 +113,7 @@ impl Tone {
         match self {
             Self::Plain => "",
             Self::Heading => "\x1b[1m",
+            Self::Good => "\x1b[32m",
             Self::Bad => "\x1b[31m",
             Self::Faint => "\x1b[2m",
         }
@@ -241,7 +250,13 @@ impl Screen {
         }
     }
 
-    fn paint(self, text: &str, tone: Tone, out: &mut String) {
+    /// How wide it is, where that is known.
+    pub(crate) fn columns(self) -> Option<usize> {
+        self.columns
+    }
+
+    /// Appends text in its tone.
+    pub(crate) fn paint(self, text: &str, tone: Tone, out: &mut String) {
         if self.colours && tone != Tone::Plain {
             out.push_str(tone.code());
             out.push_str(text);

@@ -13,7 +13,9 @@ const COMMANDS: &[&str] = &[
     "analyze",
     "query",
     "collector",
+    "doctor",
     "completions",
+    "man",
 ];
 
 fn argus(arguments: &[&str]) -> Answer {
@@ -40,7 +42,9 @@ fn help_names_every_command_and_the_exit_codes() {
       analyze      Show per function how often, how long and how badly it ran
       query        Ask the store a question in SQL; it can only be read
       collector    Collect what programs record into the database (started on its own when needed)
+      doctor       Check whether recording works here, what is off, and what to do about it
       completions  Print a completion script for a shell
+      man          Print the manual, or write one page per command into a folder
       help         Print this message or the help of the given subcommand(s)
 
     Options:
