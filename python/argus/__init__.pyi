@@ -5,20 +5,16 @@ from typing import Any, Literal, TypeVar, overload
 __all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
 __version__: str
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-# Class methods and static methods are not callable themselves.
-_Method = TypeVar("_Method", bound=classmethod[Any, Any, Any] | staticmethod[Any, Any])
+# Class methods are not callable themselves, but can be decorated.
+_Function = TypeVar(
+    "_Function", bound=Callable[..., Any] | classmethod[Any, Any, Any] | staticmethod[Any, Any]
+)
 
 class _Decorator:
-    @overload
     def __call__(self, function: _Function, /) -> _Function: ...
-    @overload
-    def __call__(self, function: _Method, /) -> _Method: ...
 
 @overload
 def monitor(function: _Function, /) -> _Function: ...
-@overload
-def monitor(function: _Method, /) -> _Method: ...
 @overload
 def monitor(
     process_group: str | None = None,

@@ -21,9 +21,14 @@ def exception_text(error: BaseException) -> str:
     """The exception as the interpreter would print it, bounded."""
     frames = _frames(error.__traceback__)
     if len(frames) <= _WHOLE:
-        return "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=_few(error)))
+        return "".join(
+            traceback.format_exception(type(error), error, error.__traceback__, chain=_few(error))
+        )
     if len(frames) < _WALK:
-        head, tail = traceback.format_tb(frames[0], limit=_SHOWN), traceback.format_tb(frames[-_SHOWN])
+        head, tail = (
+            traceback.format_tb(frames[0], limit=_SHOWN),
+            traceback.format_tb(frames[-_SHOWN]),
+        )
         gap = f"  [{len(frames) - 2 * _SHOWN} more frames]\n"
     else:
         head, tail = traceback.format_tb(frames[0], limit=1), []

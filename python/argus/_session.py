@@ -13,10 +13,12 @@ from typing import Any
 from argus import _native, _serializers
 
 _as_json = _serializers.choose("json", ("password", "api_key", "token"))
-_current: contextvars.ContextVar[session | None] = contextvars.ContextVar("argus_session", default=None)
+_current: contextvars.ContextVar[session | None] = contextvars.ContextVar(
+    "argus_session", default=None
+)
 
 
-class session:  # noqa: N801 - used as `with argus.session(...)`, like a function
+class session:
     """A session that lasts as long as its ``with`` block; ``session_ended`` is its last event."""
 
     def __init__(self, name: str, **data: Any) -> None:

@@ -20,7 +20,6 @@ import statistics
 import tempfile
 import time
 
-
 # The collector gives chunks back once a second.
 WARM_UP_SECONDS = 4
 PAUSE_PER_CALL_SECONDS = 5e-6
@@ -35,25 +34,28 @@ def _cases(argus):
 
     nothing = {"args": False, "result": False}
     return (
-        ("sync", _call, plain, {
+        ("sync", call, plain, {
             "no capture": argus.monitor(capture=nothing)(plain),
             "args + result": argus.monitor(plain),
         }),
-        ("async", _await, plain_async, {
+        ("async", await_each, plain_async, {
             "no capture": argus.monitor(capture=nothing)(plain_async),
             "args + result": argus.monitor(plain_async),
         }),
     )  # fmt: skip
 
 
-def _call(function, calls):
+def call(function, calls):
+    """Wall and CPU nanoseconds of one call, of so many."""
     wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
     for number in range(calls):
         function(number, 2)
     return _per_call(wall, cpu, calls)
 
 
-def _await(function, calls):
+def await_each(function, calls):
+    """The same for a coroutine function, awaited one after the other."""
+
     async def loop():
         wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
         for number in range(calls):
@@ -80,7 +82,9 @@ def _measure(argus, run, plain, decorated, options):
                 time.sleep(options.calls * PAUSE_PER_CALL_SECONDS)
             if time.monotonic() >= warm_from:
                 times[name].append(measured)
-    return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
+    return {
+        name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()
+    }
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ get_requires_for_build_wheel = maturin.get_requires_for_build_wheel
 get_requires_for_build_editable = maturin.get_requires_for_build_editable
 get_requires_for_build_sdist = maturin.get_requires_for_build_sdist
 
+
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
     """Answers with maturin's metadata, for which the folder of commands must exist."""
     STAGE.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ os.environ["ARGUS_DB"] = str(_FOLDER / "tests.db")
 for _name in ("ARGUS_DISABLE", "ARGUS_COLLECTOR", "ARGUS_SAMPLE_RATE", "ARGUS_APP_NAME"):
     os.environ.pop(_name, None)
 
-import argus  # noqa: E402
+import argus
 
 
 def pytest_sessionfinish():
@@ -39,22 +39,26 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+    def query(self, sql: str, *parameters: object, **named: object) -> list[sqlite3.Row]:
         """Rows of a query."""
         database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
         try:
             database.row_factory = sqlite3.Row
-            return database.execute(sql, parameters).fetchall()
+            return database.execute(sql, named or parameters).fetchall()
         finally:
             database.close()
 
     def spans(self, name: str) -> list[types.SimpleNamespace]:
         """The spans of the functions with this name, in order of their beginning."""
-        where = "WHERE process = ?1 OR process LIKE '%.' || ?1"
-        rows = self.query(f"SELECT * FROM process_trace {where} ORDER BY producer_id, span", name)
+        where = "WHERE process = :name OR process LIKE '%.' || :name"
+        rows = self.query(
+            f"SELECT * FROM process_trace {where} ORDER BY producer_id, span", name=name
+        )
         spans = [types.SimpleNamespace(**row, arguments={}, locals={}, result=None) for row in rows]
         by_id = {span.id: span for span in spans}
-        for row in self.query(f"SELECT id, data, data_type, data_value FROM data_trace {where}", name):
+        for row in self.query(
+            f"SELECT id, data, data_type, data_value FROM data_trace {where}", name=name
+        ):
             span = by_id[row["id"]]
             if row["data_type"] == "OUTPUT":
                 span.result = row["data_value"]

@@ -119,7 +119,9 @@ def test_wrong_arguments_raise_as_before_and_are_recorded(recorded):
     def takes_one(a):
         return a
 
-    with pytest.raises(TypeError, match=r"takes_one\(\) takes 1 positional argument but 3 were given"):
+    with pytest.raises(
+        TypeError, match=r"takes_one\(\) takes 1 positional argument but 3 were given"
+    ):
         takes_one(1, 2, 3)
     assert recorded("takes_one")[0].status == "ERR"
 
@@ -293,9 +295,9 @@ def test_recursion_gets_as_deep_as_without_the_decorator(run):
         print(without, deepest(plain))
     """
     without, decorated = map(int, run(program).out.split())
-    # Up to Python 3.10 the interpreter itself counts each native call in between.
-    assert decorated >= without * 0.9 or sys.version_info < (3, 11)
-    assert decorated >= without * 0.45
+    # These count every native call in between, ours like any other (`functools.lru_cache`).
+    counts_native_calls = sys.version_info < (3, 11) or sys.version_info[:2] == (3, 12)
+    assert decorated >= without * (0.45 if counts_native_calls else 0.9)
 
 
 def test_a_recursion_without_end_is_a_recursion_error_not_a_crash(run):

@@ -168,7 +168,9 @@ def test_sensitive_parameters_are_masked(recorded):
     def masks_parameters(user, password, *, API_KEY=None, db_token="", tokens=0, **rest):
         return user
 
-    masks_parameters("u", "hunter2", API_KEY="hunter2", db_token="hunter2", tokens=3, token="hunter2")
+    masks_parameters(
+        "u", "hunter2", API_KEY="hunter2", db_token="hunter2", tokens=3, token="hunter2"
+    )
     (span,) = recorded("masks_parameters")
     assert span.arguments == {
         "user": "'u'",
