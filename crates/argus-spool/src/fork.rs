@@ -5,7 +5,7 @@
 //! yet", for the lock too.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use argus_model::Monotonic;
 use argus_model::record::{Gap, LossReason};
@@ -122,12 +122,17 @@ struct Inside;
 
 impl Inside {
     fn enter() -> Option<Self> {
-        (!INSIDE.replace(true)).then_some(Self)
+        // Not `then_some`: dropping a refused one would let the next in.
+        let entered = (!INSIDE.replace(true)).then(|| Self);
+        // A signal handler on this thread must see the flag before the lock is touched.
+        compiler_fence(Ordering::SeqCst);
+        entered
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
         INSIDE.set(false);
     }
 }

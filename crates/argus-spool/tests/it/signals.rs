@@ -1,7 +1,7 @@
 //! Signal handlers emit too, in the middle of an emit of their own thread.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use argus_model::Record;
@@ -14,57 +14,54 @@ use super::spool::{all_producers, read_all};
 
 static NAME: OnceLock<&'static Definition> = OnceLock::new();
 static HANDLED: AtomicU64 = AtomicU64::new(0);
+const INTERRUPTIONS: u64 = 20_000;
 
 extern "C" fn handle(_: libc::c_int) {
     if let Some(name) = NAME.get() {
         emit(name, -1.0);
-        HANDLED.fetch_add(1, Ordering::Relaxed);
+        HANDLED.fetch_add(1, Ordering::Release);
     }
 }
 
-/// Emits beyond its budget, so that it often holds the lock, while a timer interrupts it.
+/// Emits beyond its budget, so that it often holds the lock, while another thread interrupts it.
 pub(crate) fn host(said: &str) {
     NAME.set(metric()).unwrap();
     let place = place::from_environment().unwrap();
     place::prepare(&place).unwrap();
-    ControlPage::open(&place.control())
-        .unwrap()
-        .set_budget(1 << 20);
-    // A deadlock ends here.
-    // SAFETY: this test's own process; the handler only emits.
-    unsafe {
-        libc::alarm(30);
+    let control = ControlPage::open(&place.control()).unwrap();
+    control.set_budget(1 << 20);
+    // SAFETY: the handler only emits and counts; a thread knows itself.
+    let target = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handle as *const () as usize;
-        libc::sigaction(libc::SIGPROF, &raw const action, std::ptr::null_mut());
-        let often = libc::itimerval {
-            it_interval: libc::timeval {
-                tv_sec: 0,
-                tv_usec: 100,
-            },
-            it_value: libc::timeval {
-                tv_sec: 0,
-                tv_usec: 100,
-            },
-        };
-        libc::setitimer(libc::ITIMER_PROF, &raw const often, std::ptr::null_mut());
-    }
-    let name = NAME.get().unwrap();
-    let end = Instant::now() + Duration::from_secs(1);
+        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+        libc::pthread_self()
+    };
+    let done = AtomicBool::new(false);
     let mut emitted = 0;
-    while Instant::now() < end {
-        emit(name, 1.0);
-        emitted += 1;
-    }
-    // SAFETY: as above; from here on nothing interrupts.
-    unsafe {
-        let never: libc::itimerval = std::mem::zeroed();
-        libc::setitimer(libc::ITIMER_PROF, &raw const never, std::ptr::null_mut());
-    }
-    let handled = HANDLED.load(Ordering::Relaxed);
-    assert!(handled > 100, "{handled} signals");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            for sent in 1..=INTERRUPTIONS {
+                // SAFETY: the target waits for this thread before it ends.
+                unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+                while HANDLED.load(Ordering::Acquire) < sent {
+                    if Instant::now() > deadline {
+                        // The target hangs, so nobody could join it.
+                        std::process::abort();
+                    }
+                    std::hint::spin_loop();
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            emit(NAME.get().unwrap(), 1.0);
+            emitted += 1;
+        }
+    });
     let stats = argus_spool::stats();
-    assert_eq!(stats.emitted, emitted + handled);
+    assert_eq!(stats.emitted, emitted + INTERRUPTIONS);
     assert!(stats.lost_normal > 0);
     std::fs::write(said, stats.emitted.to_string()).unwrap();
 }
