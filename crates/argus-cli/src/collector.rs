@@ -177,7 +177,9 @@ impl Observer for Outside {
             }
         }
         for (pid, known) in &mut self.attached {
-            if !known.watched && argus_spool::host::start_ticks(*pid) != Some(known.start_ticks) {
+            let ticks = || argus_spool::host::start_ticks(*pid);
+            let gone = || ticks().is_ok_and(|ticks| ticks != Some(known.start_ticks));
+            if !known.watched && gone() {
                 known.watched = true;
                 let start_ticks = known.start_ticks;
                 deaths.push(Death {

@@ -38,7 +38,9 @@ impl Here {
 
     /// Judges by the process table.
     pub fn judge(&self, producer: ProducerId) -> Life {
-        if producer.machine != self.machine {
+        // Without `/proc` nothing can be known, of the producer or of oneself.
+        let blind = self.boot == 0 || self.pid_namespace == 0 || producer.boot == 0;
+        if blind || producer.machine != self.machine {
             return Life::Unknown;
         }
         if producer.boot != self.boot {
@@ -48,8 +50,10 @@ impl Here {
             return Life::Unknown;
         }
         match host::start_ticks(producer.pid) {
-            Some(ticks) if ticks == producer.start_ticks => Life::Alive,
-            _ => Life::Dead,
+            Ok(Some(ticks)) if ticks == producer.start_ticks => Life::Alive,
+            Ok(_) => Life::Dead,
+            // Whoever watches it will learn of its end; a spool once removed does not come back.
+            Err(_) => Life::Alive,
         }
     }
 }
@@ -84,6 +88,8 @@ mod tests {
             }),
             Life::Unknown
         );
+        let blind = Here { boot: 0, ..here };
+        assert_eq!(blind.judge(me), Life::Unknown);
         assert_eq!(
             here.judge(ProducerId {
                 machine: me.machine ^ 1,

@@ -1,7 +1,7 @@
 //! Facts about this process and machine, as the kernel tells them.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::{fs, io};
 
 use argus_model::ProducerId;
 
@@ -12,7 +12,7 @@ pub fn producer_id() -> ProducerId {
         boot: boot(),
         pid_namespace: pid_namespace(),
         pid: std::process::id(),
-        start_ticks: start_ticks(std::process::id()).unwrap_or(0),
+        start_ticks: start_ticks(std::process::id()).ok().flatten().unwrap_or(0),
         nonce: nonce(),
     }
 }
@@ -45,12 +45,30 @@ pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |data| data.ino())
 }
 
-/// When the process with this pid started, in clock ticks since boot.
-pub fn start_ticks(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// When the process with this pid started, in clock ticks since boot; nothing when there is none.
+///
+/// # Errors
+/// When that cannot be told, which says nothing about the process: the caller may be out of
+/// descriptors.
+pub fn start_ticks(pid: u32) -> io::Result<Option<u64>> {
+    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        // It may also end between opening and reading.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(libc::ESRCH) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     // The name in parentheses may itself hold parentheses and spaces; what follows does not.
-    let (_, rest) = text.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    let ticks = text
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok());
+    ticks
+        .map(Some)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// The name the kernel gives the process.
