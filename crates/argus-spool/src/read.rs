@@ -219,6 +219,20 @@ impl ChunkReader {
         &mut self,
         producer: Producer,
         most: u32,
+        take: impl FnMut(RawRecord<'_>),
+    ) -> io::Result<Progress> {
+        let progress = self.read_window(producer, most, take);
+        // A collector keeps readers by the thousand; only those with news need space.
+        if self.window.capacity() > GLANCE as usize {
+            self.window = Vec::new();
+        }
+        progress
+    }
+
+    fn read_window(
+        &mut self,
+        producer: Producer,
+        most: u32,
         mut take: impl FnMut(RawRecord<'_>),
     ) -> io::Result<Progress> {
         if self.ended {
