@@ -16,14 +16,14 @@ usage: cargo xtask lint
   clippy     all targets of the workspace
   rustdoc    the documentation of our crates
   tidy       cargo xtask tidy
-  ruff       check and format of python/ and examples/
-                                                  repair: .venv/bin/ruff check --fix python examples
-                                                          .venv/bin/ruff format python examples
+  ruff       check and format of python/, examples/, bench/
+                                                  repair: .venv/bin/ruff check --fix python examples bench
+                                                          .venv/bin/ruff format python examples bench
   stubtest   the type stubs against the module as it is built
 
 All of them run even if one fails.";
 
-const PYTHON_SOURCES: [&str; 2] = ["python", "examples"];
+const PYTHON_SOURCES: [&str; 3] = ["python", "examples", "bench"];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let environment = Environment::prepare(workspace, Purpose::Development)?;

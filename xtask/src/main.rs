@@ -1,10 +1,11 @@
 //! Development commands of Argus, run as `cargo xtask <command>`.
 //!
 //! `tidy` holds what a machine can hold of ARCHITECTURE.md and STYLE.md, `lint` and `test` are what
-//! CI runs, `demo` shows the whole product on a real program. Each command stands in a file of its
-//! own. A command that needs Python tools installs them, pinned, into a virtual environment inside
+//! CI runs, `demo` shows the whole product on a real program, `bench` measures it beside its peers.
+//! Each command stands in a file of its own. A command that needs Python tools installs them, pinned, into a virtual environment inside
 //! the workspace; nothing outside the workspace is changed.
 
+mod bench;
 mod demo;
 mod lint;
 mod python;
@@ -30,6 +31,7 @@ commands:
   test    install the tools, build, run every Rust and Python test
   lint    formatting, clippy, rustdoc, tidy, ruff, type stubs; any warning fails
   demo    build everything in release and run a real program under Argus
+  bench   measure Argus beside its peers; writes bench/results
 
 examples:
   cargo xtask test && cargo xtask lint     what CI runs
@@ -39,29 +41,44 @@ examples:
 struct Command {
     name: &'static str,
     help: &'static str,
-    run: fn(&Workspace) -> Result<()>,
+    action: Action,
 }
+
+enum Action {
+    /// Takes no words.
+    Plain(fn(&Workspace) -> Result<()>),
+    /// Makes a job of the words behind its name, or says what is wrong with them.
+    Worded(fn(&[&str]) -> Result<Job>),
+}
+
+/// What is done once the whole command line is understood.
+type Job = Box<dyn FnOnce(&Workspace) -> Result<()>>;
 
 const COMMANDS: &[Command] = &[
     Command {
         name: "tidy",
         help: tidy::HELP,
-        run: tidy::run,
+        action: Action::Plain(tidy::run),
     },
     Command {
         name: "test",
         help: test::HELP,
-        run: test::run,
+        action: Action::Plain(test::run),
     },
     Command {
         name: "lint",
         help: lint::HELP,
-        run: lint::run,
+        action: Action::Plain(lint::run),
     },
     Command {
         name: "demo",
         help: demo::HELP,
-        run: demo::run,
+        action: Action::Plain(demo::run),
+    },
+    Command {
+        name: "bench",
+        help: bench::HELP,
+        action: Action::Worded(bench::plan),
     },
 ];
 
@@ -69,7 +86,7 @@ const COMMANDS: &[Command] = &[
 enum Request {
     Usage,
     Help(&'static Command),
-    Run(&'static Command),
+    Run(&'static Command, Job),
 }
 
 fn main() -> ExitCode {
@@ -78,7 +95,7 @@ fn main() -> ExitCode {
     match parse(&words) {
         Ok(Request::Usage) => println!("{USAGE}"),
         Ok(Request::Help(command)) => println!("{}", command.help),
-        Ok(Request::Run(command)) => return execute(command),
+        Ok(Request::Run(command, job)) => return execute(command, job),
         Err(error) => {
             eprintln!("xtask: {error}\n\n{USAGE}");
             return ExitCode::from(2);
@@ -87,9 +104,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn execute(command: &Command) -> ExitCode {
+fn execute(command: &Command, job: Job) -> ExitCode {
     let started = Instant::now();
-    let outcome = Workspace::find().and_then(|workspace| (command.run)(&workspace));
+    let outcome = Workspace::find().and_then(|workspace| job(&workspace));
     let took = step::spoken(started.elapsed());
     match outcome {
         Ok(()) => {
@@ -108,14 +125,22 @@ fn parse(words: &[&str]) -> Result<Request> {
     match words {
         [] | ["help" | "--help" | "-h"] => Ok(Request::Usage),
         ["help", name] | [name, "--help" | "-h"] => Ok(Request::Help(find(name)?)),
-        [name] => Ok(Request::Run(find(name)?)),
-        [name, rest @ ..] => {
-            find(name)?;
-            bail!(
-                "`{name}` takes no arguments, but was given `{}`",
-                rest.join(" ")
-            )
+        [name, words @ ..] => {
+            let command = find(name)?;
+            Ok(Request::Run(command, job(command, words)?))
         }
+    }
+}
+
+fn job(command: &Command, words: &[&str]) -> Result<Job> {
+    match command.action {
+        Action::Worded(plan) => plan(words),
+        Action::Plain(run) if words.is_empty() => Ok(Box::new(run)),
+        Action::Plain(_) => bail!(
+            "`{}` takes no arguments, but was given `{}`",
+            command.name,
+            words.join(" ")
+        ),
     }
 }
 
@@ -134,7 +159,7 @@ mod tests {
         let seen = match parse(words) {
             Ok(Request::Usage) => "usage".to_owned(),
             Ok(Request::Help(command)) => format!("help {}", command.name),
-            Ok(Request::Run(command)) => format!("run {}", command.name),
+            Ok(Request::Run(command, _)) => format!("run {}", command.name),
             Err(error) => error.to_string(),
         };
         assert_eq!(seen, expected);
@@ -164,5 +189,6 @@ mod tests {
             &["test", "--fast"],
             "`test` takes no arguments, but was given `--fast`",
         );
+        check(&["bench", "drian"], "there is no bench `drian`");
     }
 }

@@ -1,7 +1,7 @@
 //! Virtual environments inside the workspace, and the Python package built into them.
 //!
-//! The versions of every tool are pinned in `requirements-dev.txt`. An environment remembers the
-//! pins it was filled from and is filled anew only when they change, so that the second run costs
+//! The versions of every tool are pinned in `requirements-dev.txt`, those of the peers that Argus is
+//! measured against in `bench/requirements.txt`. An environment remembers the pins it was filled from and is filled anew only when they change, so that the second run costs
 //! nothing and needs no network.
 
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use crate::step;
 use crate::workspace::{Profile, Workspace};
 
 const PINS: &str = "requirements-dev.txt";
+const PEERS: &str = "bench/requirements.txt";
 
 /// What an environment is for, which decides what is installed into it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Purpose {
     Development,
     /// Using the package: only what builds it.
     Demo,
+    /// Measuring the package beside its peers.
+    Bench,
 }
 
 impl Purpose {
@@ -28,6 +31,7 @@ impl Purpose {
         match self {
             Self::Development => ".venv",
             Self::Demo => ".demo/venv",
+            Self::Bench => ".bench/venv",
         }
     }
 
@@ -35,6 +39,15 @@ impl Purpose {
         match self {
             Self::Development => &["--requirement", PINS],
             Self::Demo => &["--constraint", PINS, "maturin"],
+            Self::Bench => &["--constraint", PINS, "maturin", "--requirement", PEERS],
+        }
+    }
+
+    /// The files that say which versions.
+    fn pins(self) -> &'static [&'static str] {
+        match self {
+            Self::Development | Self::Demo => &[PINS],
+            Self::Bench => &[PINS, PEERS],
         }
     }
 }
@@ -115,9 +128,12 @@ impl<'a> Environment<'a> {
     }
 
     fn install(&self, purpose: Purpose) -> Result<()> {
-        let pins_path = self.workspace.path(PINS);
-        let pins = std::fs::read_to_string(&pins_path)
-            .with_context(|| format!("cannot read {}", pins_path.display()))?;
+        let mut pins = String::new();
+        for file in purpose.pins() {
+            let path = self.workspace.path(file);
+            pins += &std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+        }
         let remembered = self.folder.join("installed-requirements.txt");
         if is_remembered(&remembered, &pins) {
             return Ok(());

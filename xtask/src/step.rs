@@ -28,6 +28,11 @@ pub(crate) fn run(title: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// A line between steps.
+pub(crate) fn note(text: &str) {
+    eprintln!("    {text}");
+}
+
 /// Checks that do not depend on each other.
 #[derive(Default)]
 pub(crate) struct Checks {

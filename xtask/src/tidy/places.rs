@@ -18,7 +18,7 @@ const UNSAFE: &[&str] = &[
 /// what a user of `argus query` would ask.
 const SQL: &[&str] = &[
     "crates/argus-store/",
-    "xtask/benches/",
+    "xtask/examples/",
     "xtask/src/bench",
     "xtask/src/demo.rs",
 ];

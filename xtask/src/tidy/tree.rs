@@ -9,6 +9,7 @@ use super::rust_text::RustText;
 /// Folders that hold what tools made.
 const MADE_BY_TOOLS: &[&str] = &[
     ".git",
+    ".bench",
     ".demo",
     ".venv",
     ".hypothesis",

@@ -1,0 +1,191 @@
+//! The programs that are measured: built once in release, run as children.
+//!
+//! CPU time of a child is what the kernel adds to ours when it is waited for, user and system, with all
+//! of its threads and its own children, in ticks of 10 ms. Children run one after the other.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::step;
+use crate::workspace::Workspace;
+
+/// Ticks of `/proc/PID/stat` in a second (`USER_HZ`), fixed on every architecture Argus is built for.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Our own programs for benches: the examples of xtask.
+const EXAMPLES: &[&str] = &["guard_cost", "peer_store", "query_pages", "screen_latency"];
+
+/// Programs that exist, and a place for what they write.
+pub(super) struct Programs<'a> {
+    pub(super) workspace: &'a Workspace,
+}
+
+/// How a child went.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) stdout: String,
+    pub(super) cpu_seconds: f64,
+}
+
+impl Ran {
+    /// What it printed, as JSON.
+    pub(super) fn answer(&self) -> Result<Value> {
+        let answer = serde_json::from_str(&self.stdout);
+        answer.with_context(|| format!("the answer is not JSON: {}", self.stdout.trim()))
+    }
+}
+
+impl<'a> Programs<'a> {
+    /// Builds everything with one call of cargo, so that all share one set of features.
+    pub(super) fn build(workspace: &'a Workspace) -> Result<Self> {
+        let mut cargo = workspace.cargo(&["build", "--release", "--quiet"]);
+        cargo.args(["--package", "argus-cli", "--bin", "argus"]);
+        cargo.args(["--package", "argus-client", "--example", "flood"]);
+        cargo.args(["--package", "xtask"]);
+        for example in EXAMPLES {
+            cargo.args(["--example", example]);
+        }
+        step::run("build what is measured, in release", &mut cargo)?;
+        Ok(Self { workspace })
+    }
+
+    /// Where the `argus` command stands.
+    pub(super) fn argus_path(&self) -> PathBuf {
+        self.workspace.target("release/argus")
+    }
+
+    /// The `argus` command on the data in `folder`.
+    pub(super) fn argus(&self, folder: &Folder, arguments: &[&str]) -> Command {
+        let mut command = self.workspace.command(self.argus_path());
+        command.args(arguments).env("ARGUS_HOME", &folder.path);
+        command
+    }
+
+    /// One of the programs in `examples/`, recording into `folder`. It starts no collector.
+    pub(super) fn example(&self, folder: &Folder, name: &str) -> Command {
+        let path = format!("release/examples/{name}");
+        let mut command = self.workspace.command(self.workspace.target(&path));
+        self.record_into(folder, &mut command);
+        command
+    }
+
+    /// Makes a program record into `folder`, without starting a collector there.
+    pub(super) fn record_into(&self, folder: &Folder, command: &mut Command) {
+        command
+            .env("ARGUS_HOME", &folder.path)
+            .env("ARGUS_BIN", self.argus_path())
+            .env("ARGUS_COLLECTOR", "off");
+    }
+
+    /// A collector that works on `folder` until the answer goes out of scope.
+    pub(super) fn collector(&self, folder: &Folder) -> Result<Guarded> {
+        guarded(&mut self.argus(folder, &["collector", "--idle-exit", "never"]))
+    }
+
+    /// An empty folder for one round.
+    pub(super) fn folder(&self, name: &str) -> Result<Folder> {
+        let path = self.workspace.path(".bench/data").join(name);
+        if path.exists() {
+            std::fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot empty {}", path.display()))?;
+        }
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Folder { path })
+    }
+}
+
+/// A child that is killed when this goes out of scope.
+pub(super) struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a child beside what is measured.
+pub(super) fn guarded(command: &mut Command) -> Result<Guarded> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    child.map(Guarded).context("cannot start a child")
+}
+
+/// Runs a child to its end and measures it.
+pub(super) fn measured(command: &mut Command) -> Result<Ran> {
+    let name = Path::new(command.get_program()).file_name();
+    let name = name.unwrap_or_default().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let before = children_ticks()?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {name}"))?;
+    if !output.status.success() {
+        bail!("{name}: {}", output.status);
+    }
+    Ok(Ran {
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        cpu_seconds: (children_ticks()? - before) / TICKS_PER_SECOND,
+    })
+}
+
+/// User and system time of all children that were waited for.
+fn children_ticks() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
+    waited_for(&stat).context("/proc/self/stat is not as proc(5) has it")
+}
+
+/// Fields 16 and 17 of `/proc/PID/stat`; the name, field 2, may hold spaces and parentheses.
+fn waited_for(stat: &str) -> Option<f64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(13);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+/// A folder that is removed with everything in it.
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// A path in it.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Bytes of a database in it: the file and its WAL.
+    pub(super) fn database_bytes(&self, name: &str) -> u64 {
+        let bytes = |name: &str| std::fs::metadata(self.path(name)).map_or(0, |file| file.len());
+        bytes(name) + bytes(&format!("{name}-wal"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is overwritten by the next run.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_children_is_found_behind_any_name() {
+        let stat = "7 (a b) c) S 1 7 7 0 -1 4 5 6 7 8 11 12 130 14 20 0 1 0 99";
+        assert_eq!(waited_for(stat), Some(144.0));
+        assert_eq!(waited_for("7 (x) S 1"), None);
+    }
+
+    #[test]
+    fn a_failing_child_is_named() {
+        let error = measured(&mut Command::new("false")).unwrap_err();
+        assert_eq!(error.to_string(), "false: exit status: 1");
+    }
+}
