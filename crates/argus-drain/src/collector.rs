@@ -236,7 +236,7 @@ impl Collector {
         }
         self.sample(now, &mut batch);
         batch.forgotten.append(&mut self.removed);
-        self.account(now, bytes, &mut batch);
+        self.account(now, &mut batch);
         if !batch.is_empty() {
             self.commit(&batch)?;
         }
@@ -377,7 +377,7 @@ impl Collector {
         }
     }
 
-    fn account(&mut self, now: Timestamp, bytes: u32, batch: &mut Batch) {
+    fn account(&mut self, now: Timestamp, batch: &mut Batch) {
         let due = self
             .accounted_at
             .is_none_or(|at| at.elapsed() >= ACCOUNT_EVERY);
@@ -385,7 +385,7 @@ impl Collector {
             return;
         }
         self.accounted_at = Some(Instant::now());
-        let behind = bytes >= BATCH_BYTES;
+        let behind = self.intakes.values().any(Intake::is_behind);
         let backlog = || self.intakes.values().map(Intake::backlog).sum();
         let oldest = batch.ended.iter().map(|span| span.ended_at).min();
         let lag = oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));

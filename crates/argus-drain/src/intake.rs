@@ -66,6 +66,7 @@ pub struct Intake {
     state: Producer,
     anchor: ClockAnchor,
     unreadable: u64,
+    behind: bool,
 }
 
 impl Intake {
@@ -93,6 +94,7 @@ impl Intake {
             state: Producer::Living,
             anchor,
             unreadable: 0,
+            behind: false,
         }
     }
 
@@ -121,6 +123,7 @@ impl Intake {
     /// Reads what is new, about `most` bytes of it. Answers how many bytes there were.
     pub fn read(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
         self.look_for_chunks()?;
+        self.behind = false;
         let mut total = self.read_round(most, now, batch)?;
         // An end was read before its start, from a chunk whose turn came earlier: as the start was
         // accepted first, it must be there now.
@@ -151,6 +154,7 @@ impl Intake {
         let mut behind: Vec<u32> = Vec::new();
         for (_, number) in order {
             if total >= most {
+                self.behind = true;
                 break;
             }
             let Some(chunk) = self.chunks.get_mut(&number) else {
@@ -167,6 +171,7 @@ impl Intake {
             if read.progress == Progress::More {
                 behind.push(tid);
             }
+            self.behind |= read.progress == Progress::More;
             total = total.saturating_add(read.bytes.max(1));
             batch.positions.push(Position {
                 producer: self.producer,
@@ -289,6 +294,11 @@ impl Intake {
             .values()
             .map(|chunk| u64::from(chunk.reader.size()))
             .sum()
+    }
+
+    /// Whether the last read left something for the next one.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Bytes that may still be to read: everything behind the readers in chunks that are not done.

@@ -94,6 +94,16 @@ fn what_was_recorded_without_a_collector_is_stored_before_it_is_read() {
 }
 
 #[test]
+fn a_reader_waits_for_all_that_waits_in_the_spools() {
+    let collected = Collected::new();
+    // Many times what the collector reads of one thread before it commits.
+    let lines = ["run", "--", "seq", "1", "40000"];
+    assert_eq!(collected.recording.argus(&lines).code, 0);
+    let status = collected.json(&["status"]);
+    assert_eq!(status["counts"]["logs"], json!(40_000), "{status}");
+}
+
+#[test]
 fn reading_starts_nothing_when_nothing_waits() {
     let collected = Collected::new();
     let output = collected.command(&["status"]).output().unwrap();
