@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::Scale;
-use super::figures::{Findings, Target, median};
+use super::figures::{Findings, Target, median, quantity};
 use super::programs::{Folder, Programs, measured};
 use crate::step;
 
@@ -40,9 +40,10 @@ pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
     let (spans, rounds) = scale.pick((100_000, 1), (1_000_000, 5), (1_000_000, 5));
     let mut findings = Findings::default();
     findings.explain(format!(
-        "A program emits {spans} spans with two arguments each (`flood`) while no collector runs; then \
+        "A program emits {} spans with two arguments each (`flood`) while no collector runs; then \
          `argus collector` drains its spool into an empty database and leaves. Counted is the CPU time of \
-         the collector's whole process, user and system, over the spans in the store afterwards."
+         the collector's whole process, user and system, over the spans in the store afterwards.",
+        quantity(spans as f64, "")
     ));
     findings.explain(
         "Beside it, in turns: the two tables of the monitor decorator's specification with their primary \
@@ -109,7 +110,7 @@ fn grow(programs: &Programs<'_>, spans: u64, steps: u64, findings: &mut Findings
     let last = median(&rates[rates.len().saturating_sub(3)..]);
     let slower = (1.0 - last / first) * 100.0;
     let millions = steps as f64 * spans as f64 / 1e6;
-    let what = format!("drain slower at {millions} M rows than at 1–3 M");
+    let what = format!("drain slower at {millions} M rows than over its first three steps");
     // The target speaks of thirty million; less says less.
     if millions >= 30.0 {
         findings.judge(what, slower, "%", Target::AtMost(20.0));
