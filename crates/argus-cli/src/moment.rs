@@ -89,6 +89,12 @@ pub(crate) fn local(at: Timestamp) -> String {
     zoned.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
 }
 
+/// `2026-01-27 14:23:45` in the zone of this machine (or of `TZ`).
+pub(crate) fn local_to_second(at: Timestamp) -> String {
+    let zoned = instant(at).to_zoned(TimeZone::system());
+    zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// A duration as people read it: three digits and a unit.
 pub(crate) fn duration(nanos: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]

@@ -5,19 +5,23 @@ use argus_model::Timestamp;
 use argus_model::paths::DataDir;
 use argus_spool::control::ControlPage;
 use argus_store::batch::CollectorState;
-use argus_store::query::{Counts, ProducerLedger};
+use argus_store::query::{Counts, ProducerLedger, StoredGap};
 use serde::Serialize;
 
 use crate::args::FormatArgs;
 use crate::exit::Exit;
-use crate::moment::{self, duration, iso, local};
+use crate::moment::{self, duration, iso, local_to_second};
 use crate::open::open_store;
 use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
 
-/// Show what is recorded, what was lost, and how the collector is
+/// People see this many programs and losses; JSON has all.
+const SHOWN: usize = 20;
+
+/// Show what is recorded, what was lost and why, and how the collector is
 ///
-/// For every program: emitted = stored + lost + damaged + unknown. A database that holds nothing
-/// yet is exit code 1.
+/// For every program: emitted = stored + lost. Lost is what found no room (budget, disk, too_large,
+/// reentrant), what was damaged, and what this version does not know. A database that holds nothing
+/// yet is exit code 1; `argus doctor` says why nothing arrives.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +38,7 @@ struct Report {
     database: String,
     counts: CountsReport,
     ledger: Vec<Account>,
+    gaps: Vec<Gap>,
     collector: Option<Collector>,
 }
 
@@ -65,6 +70,17 @@ struct Account {
 }
 
 #[derive(Debug, Serialize)]
+struct Gap {
+    app_name: String,
+    pid: u32,
+    reason: String,
+    normal: u64,
+    errors: u64,
+    from: String,
+    to: String,
+}
+
+#[derive(Debug, Serialize)]
 struct Collector {
     pid: u32,
     heartbeat: String,
@@ -85,14 +101,22 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
             database: data.database().display().to_string(),
             counts: counts.into(),
             ledger: ledger.iter().map(Account::from).collect(),
+            gaps: store.gaps(usize::MAX)?.into_iter().map(Gap::from).collect(),
             collector: collector.map(|state| report(state, alive(data), now)),
         })?,
         Format::Human => {
             let screen = Screen::of_stdout();
-            summary(data, &counts, collector, now).print(screen)?;
-            if !ledger.is_empty() {
+            summary(data, &counts, collector, now, &ledger).print(screen)?;
+            let tables = [accounts(&ledger), losses(&ledger, &store.gaps(SHOWN)?)];
+            for table in tables.into_iter().flatten() {
                 output::blank_line()?;
-                accounts(&ledger).print(screen)?;
+                table.print(screen)?;
+            }
+            if ledger.len() > SHOWN {
+                let all = ledger.len();
+                output::note(&format!(
+                    "the newest {SHOWN} of {all} programs; --json lists all"
+                ));
             }
         }
     }
@@ -132,6 +156,20 @@ impl From<&ProducerLedger> for Account {
     }
 }
 
+impl From<StoredGap> for Gap {
+    fn from(gap: StoredGap) -> Self {
+        Self {
+            app_name: gap.app_name,
+            pid: gap.pid,
+            reason: gap.reason,
+            normal: gap.normal,
+            errors: gap.errors,
+            from: iso(gap.from),
+            to: iso(gap.to),
+        }
+    }
+}
+
 fn report(state: CollectorState, alive: bool, now: Timestamp) -> Collector {
     let age = now.since(state.heartbeat).as_millis();
     Collector {
@@ -149,6 +187,7 @@ fn summary(
     counts: &Counts,
     collector: Option<CollectorState>,
     now: Timestamp,
+    ledger: &[ProducerLedger],
 ) -> Table {
     let path = data.database().display().to_string();
     let mut table = Table::new([("DATABASE", Align::Left), (&path, Align::Left)]);
@@ -156,6 +195,7 @@ fn summary(
         Cell::from("collector"),
         collector_line(data, collector, now),
     ]);
+    table.row([Cell::from("records"), balance(ledger)]);
     for (name, count) in [
         ("spans", counts.spans),
         ("errors", counts.errors),
@@ -177,49 +217,106 @@ fn collector_line(data: &DataDir, state: Option<CollectorState>, now: Timestamp)
         return Cell::toned("none has written yet", Tone::Faint);
     };
     let age = u64::try_from(now.since(state.heartbeat).as_nanos()).unwrap_or(u64::MAX);
-    let (age, lag) = (duration(age), duration(state.write_lag_ns));
+    let age = duration(age);
     if !alive(data) {
         return Cell::toned(&format!("not running; last wrote {age} ago"), Tone::Faint);
     }
-    format!(
-        "pid {}, last wrote {age} ago, {} bytes behind, write lag {lag}",
-        state.pid,
-        output::grouped(state.backlog_bytes)
-    )
-    .into()
+    let behind = match state.backlog_bytes {
+        0 => "nothing waits".into(),
+        bytes => format!("{} bytes wait", output::grouped(bytes)),
+    };
+    format!("pid {}, last wrote {age} ago, {behind}", state.pid).into()
 }
 
-fn accounts(ledger: &[ProducerLedger]) -> Table {
+/// The sum of all accounts.
+fn balance(ledger: &[ProducerLedger]) -> Cell {
+    let sum = |part: fn(&ProducerLedger) -> u64| ledger.iter().map(part).sum::<u64>();
+    let lost = sum(ProducerLedger::lost);
+    let text = format!(
+        "{} emitted = {} stored + {} lost",
+        output::grouped(sum(ProducerLedger::emitted)),
+        output::grouped(sum(|account| account.stored)),
+        output::grouped(lost)
+    );
+    Cell::toned(&text, if lost == 0 { Tone::Plain } else { Tone::Bad })
+}
+
+fn accounts(ledger: &[ProducerLedger]) -> Option<Table> {
     let mut table = Table::new([
         ("PID", Align::Right),
-        ("SEEN", Align::Left),
-        ("ENDED", Align::Left),
+        ("BEGAN", Align::Left),
+        ("RAN", Align::Left),
         ("EMITTED", Align::Right),
         ("STORED", Align::Right),
         ("LOST", Align::Right),
-        ("LOST ERRORS", Align::Right),
-        ("DAMAGED", Align::Right),
-        ("UNKNOWN", Align::Right),
         ("APP", Align::Left),
     ]);
-    for account in ledger {
+    for account in ledger.iter().take(SHOWN) {
         table.row([
             account.pid.to_string().into(),
-            Cell::toned(&local(account.seen_at), Tone::Faint),
-            Cell::toned(
-                &account.ended_at.map_or("running".into(), local),
-                Tone::Faint,
-            ),
+            Cell::toned(&local_to_second(account.seen_at), Tone::Faint),
+            Cell::toned(&ran(account), Tone::Faint),
             output::grouped(account.emitted()).into(),
             output::grouped(account.stored).into(),
-            loss(account.lost_normal),
-            loss(account.lost_errors),
-            loss(account.damaged),
-            loss(account.unknown),
+            loss(account.lost()),
             Cell::from(&account.app_name),
         ]);
     }
-    table
+    (!ledger.is_empty()).then_some(table)
+}
+
+/// How long a program ran, where that is known: one that ended before anybody looked began and
+/// ended when it was found.
+fn ran(account: &ProducerLedger) -> String {
+    let Some(ended) = account.ended_at else {
+        return "running".into();
+    };
+    match u64::try_from(ended.since(account.seen_at).as_nanos()) {
+        Ok(0) => "ended".into(),
+        nanos => duration(nanos.unwrap_or(u64::MAX)),
+    }
+}
+
+/// What is missing, why, and from when to when; nothing when nothing is.
+fn losses(ledger: &[ProducerLedger], gaps: &[StoredGap]) -> Option<Table> {
+    let mut table = Table::new([
+        ("PID", Align::Right),
+        ("LOST", Align::Right),
+        ("ERRORS", Align::Right),
+        ("WHY", Align::Left),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("APP", Align::Left),
+    ]);
+    for gap in gaps {
+        table.row([
+            gap.pid.to_string().into(),
+            loss(gap.normal + gap.errors),
+            loss(gap.errors),
+            Cell::from(&gap.reason),
+            local_to_second(gap.from).into(),
+            local_to_second(gap.to).into(),
+            Cell::from(&gap.app_name),
+        ]);
+    }
+    let mut timeless = 0;
+    for account in ledger {
+        for (count, why) in [(account.damaged, "damaged"), (account.unknown, "unknown")] {
+            if count > 0 && timeless < SHOWN {
+                timeless += 1;
+                table.row([
+                    account.pid.to_string().into(),
+                    loss(count),
+                    "".into(),
+                    why.into(),
+                    "".into(),
+                    "".into(),
+                    Cell::from(&account.app_name),
+                ]);
+            }
+        }
+    }
+    (!gaps.is_empty() || timeless > 0).then_some(table)
 }
 
 fn loss(count: u64) -> Cell {

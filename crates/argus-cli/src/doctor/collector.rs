@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use argus_drain::{Here, Life};
 use argus_model::paths::DataDir;
 use argus_spool::control::{ControlPage, HEARTBEAT_GOOD_FOR};
+use argus_spool::format::MIN_CHUNK;
 use argus_spool::read::producers;
 use rustix::fs::{major, minor};
 
@@ -193,16 +194,18 @@ fn waiting(waiting: &Waiting, collector_lives: bool) -> Finding {
     Finding::ok("spools", found)
 }
 
+/// Judges by the room for one more chunk: what finds none is lost.
 fn budget((used, budget): (u64, u64)) -> Finding {
+    let next = used.saturating_add(MIN_CHUNK.into());
     let found = format!("{} of {} used by spools", size(used), size(budget));
     let advice = "argus status   (stores what waits, which frees the space)";
-    if used >= budget {
+    if next > budget {
         Finding::problem(
             "disk budget",
             format!("{found}: every new record is lost"),
             advice,
         )
-    } else if used >= budget / 10 * 9 {
+    } else if next > budget / 10 * 9 {
         let found = format!("{found}: all new records but errors are lost");
         Finding::problem("disk budget", found, advice)
     } else {
@@ -246,8 +249,10 @@ mod tests {
 
     #[test]
     fn a_budget_that_loses_records_is_a_problem() {
-        assert_eq!(budget((10, 1000)).verdict, Verdict::Ok);
-        assert_eq!(budget((900, 1000)).verdict, Verdict::Problem);
-        assert_eq!(budget((1000, 1000)).verdict, Verdict::Problem);
+        let check = |used, verdict| assert_eq!(budget((used, 10 << 20)).verdict, verdict);
+        check(0, Verdict::Ok);
+        check((9 << 20) - 65_536, Verdict::Ok);
+        check(9 << 20, Verdict::Problem);
+        check(10 << 20, Verdict::Problem);
     }
 }

@@ -35,7 +35,7 @@ fn help_names_every_command_and_the_exit_codes() {
       run          Start a program and record it: exit code, output, CPU, memory, what it records itself
       gaze         Watch a running process from outside: CPU, memory, threads, log files, its end
       watch        Watch programs live: open calls, CPU, memory, what just ended
-      status       Show what is recorded, what was lost, and how the collector is
+      status       Show what is recorded, what was lost and why, and how the collector is
       traces       List calls that ended, the newest last
       logs         List recorded log lines, the newest last
       metrics      List readings of CPU, memory and threads, and of named metrics

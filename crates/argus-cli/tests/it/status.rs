@@ -26,6 +26,10 @@ fn status_as_json_holds_counts_ledger_and_collector() {
                 "emitted": 12, "stored": 9, "lost_normal": 2, "lost_errors": 1,
                 "damaged": 0, "unknown": 0,
             }],
+            "gaps": [{
+                "app_name": "prices", "pid": 4711, "reason": "budget", "normal": 2, "errors": 1,
+                "from": "2026-01-27T14:23:44.223456789Z", "to": "2026-01-27T14:23:44.323456789Z",
+            }],
             "collector": {
                 "pid": 1, "heartbeat": "2026-01-27T14:23:45.123456789Z",
                 "heartbeat_age_ms": null, "backlog_bytes": 4096, "write_lag_ms": 3.0,
@@ -67,7 +71,7 @@ fn status_makes_nothing_beside_the_database() {
 }
 
 #[test]
-fn status_shows_losses_to_people() {
+fn status_shows_people_what_was_lost_when_and_why() {
     let recording = Recording::sample();
     let answer = recording.argus(&["status"]);
     assert_eq!(answer.code, 0);
@@ -82,6 +86,7 @@ fn status_shows_losses_to_people() {
     );
     insta::assert_snapshot!(counts.join("\n").replace(&database, "FILE"), @r"
     DATABASE        FILE
+    records         12 emitted = 9 stored + 3 lost
     spans           3
     errors          1
     open spans      1
@@ -93,7 +98,10 @@ fn status_shows_losses_to_people() {
     sessions        0
     ");
     insta::assert_snapshot!(ledger, @r"
-     PID  SEEN                     ENDED    EMITTED  STORED  LOST  LOST ERRORS  DAMAGED  UNKNOWN  APP
-    4711  2026-01-27 14:23:43.123  running       12       9     2            1        0        0  prices
+     PID  BEGAN                RAN      EMITTED  STORED  LOST  APP
+    4711  2026-01-27 14:23:43  running       12       9     3  prices
+
+     PID  LOST  ERRORS  WHY     FROM                 TO                   APP
+    4711     3       1  budget  2026-01-27 14:23:44  2026-01-27 14:23:44  prices
     ");
 }
