@@ -7,6 +7,7 @@
 pub(crate) mod fixture;
 mod observed;
 mod pages;
+mod retention;
 mod sessions;
 mod spans;
 mod statistics;
@@ -114,4 +115,12 @@ laws! {
         unended_producers_are_those_without_an_end,
         the_collectors_account_is_the_last_one,
         the_version_changes_with_every_commit;
+    retention:
+        what_is_older_than_its_age_goes,
+        statistics_forget_what_went,
+        a_group_has_an_age_of_its_own,
+        only_ended_sessions_go_the_oldest_first,
+        what_is_open_or_alive_stays,
+        ids_are_not_given_again,
+        without_limits_everything_stays;
 }

@@ -7,6 +7,7 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+mod cutoff;
 mod death;
 mod session;
 mod statistics;

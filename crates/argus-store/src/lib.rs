@@ -7,6 +7,7 @@
 //! - [`batch`]: what the drain hands over, in rows, with the spool positions they came from.
 //! - [`sink`]: the writing side: one atomic commit, one sync.
 //! - [`query`]: the reading side: pages, live state, statistics.
+//! - [`retention`]: how long things are kept.
 //! - [`verify`]: what a check of everything stored reports.
 //! - [`engine`]: SQLite (the default) and memory (for tests).
 //! - `conformance` (tests): the laws, run against every engine.
@@ -18,6 +19,7 @@
 pub mod batch;
 pub mod error;
 pub mod query;
+pub mod retention;
 pub mod sink;
 pub mod verify;
 
@@ -40,4 +42,5 @@ pub use engine::memory::Memory;
 pub use engine::sqlite::{check_place, open_reader, open_writer, schema_version};
 pub use error::{CommitError, OpenError, ReadError};
 pub use query::Store;
+pub use retention::Retention;
 pub use sink::Sink;

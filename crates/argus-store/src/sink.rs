@@ -1,9 +1,10 @@
 //! The writing side of a store. Only the drain uses it, and only the holder of the collector's lock.
 
-use argus_model::ProducerId;
+use argus_model::{ProducerId, Timestamp};
 
 use crate::batch::{Batch, OpenSpan, Position, Subject};
 use crate::error::{CommitError, ReadError};
+use crate::retention::{Pruned, Retention};
 
 /// What the store remembers of a producer: what a collector needs that takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +26,24 @@ pub struct KnownProducer {
 /// 5. A span that ends leaves the open spans in the same commit; a producer's end turns its open
 ///    spans into interrupted ones with status ERR, the time until the end as their duration, and
 ///    an exception beginning with `interrupted:`.
+/// 6. What is pruned leaves listings, counts and statistics in the same transaction; ids are never
+///    given again.
 pub trait Sink: Send {
     /// Commits a batch.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
 
     /// Makes everything committed so far durable.
     fn sync(&mut self) -> Result<(), CommitError>;
+
+    /// Removes a slice of what is beyond the limits, about `slice` rows, the oldest first, in one
+    /// transaction that takes a few milliseconds. Call it again while there is more to do; what
+    /// is committed in between is not held up.
+    fn prune(
+        &mut self,
+        retention: &Retention,
+        now: Timestamp,
+        slice: usize,
+    ) -> Result<Pruned, CommitError>;
 
     /// What is remembered of this producer; nothing when it was never heard of.
     fn known(&self, producer: ProducerId) -> Result<Option<KnownProducer>, ReadError>;

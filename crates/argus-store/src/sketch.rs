@@ -54,6 +54,16 @@ impl Sketch {
         self.buckets.extend(theirs);
     }
 
+    /// Takes back what `other` counted and this one did too. Cost: a search per bucket of `other`.
+    pub(crate) fn take(&mut self, other: &Self) {
+        for &(index, count) in &other.buckets {
+            if let Ok(found) = self.buckets.binary_search_by_key(&index, |&(at, _)| at) {
+                self.buckets[found].1 = self.buckets[found].1.saturating_sub(count);
+            }
+        }
+        self.buckets.retain(|&(_, count)| count > 0);
+    }
+
     /// The duration that a `share` (0 to 1) of all durations does not exceed, by nearest rank;
     /// 0 when nothing was counted.
     pub(crate) fn percentile(&self, share: f64) -> u64 {

@@ -4,6 +4,7 @@
 //! whole, ids rise in commit order, and nothing is lost in silence. What it does for a query is a
 //! walk through everything, so it is right before it is fast.
 
+mod pruning;
 mod reading;
 mod writing;
 
@@ -41,14 +42,14 @@ impl Memory {
 struct Data {
     version: u64,
     producers: Vec<Producer>,
-    runs: Vec<StoredRun>,
-    spans: Vec<StoredSpan>,
+    runs: Rows<StoredRun>,
+    spans: Rows<StoredSpan>,
     open: BTreeMap<SpanKey, OpenSpan>,
     seen_open: u64,
-    samples: Vec<StoredSample>,
-    logs: Vec<StoredLog>,
-    process_events: Vec<StoredProcessEvent>,
-    metrics: Vec<StoredMetric>,
+    samples: Rows<StoredSample>,
+    logs: Rows<StoredLog>,
+    process_events: Rows<StoredProcessEvent>,
+    metrics: Rows<StoredMetric>,
     sessions: Vec<Session>,
     gaps: BTreeMap<(ProducerId, u32), GapRow>,
     positions: BTreeMap<(ProducerId, u32), Position>,
@@ -102,8 +103,8 @@ impl Data {
         let place = match self.runs.iter().position(|known| known.run == run) {
             Some(place) => place,
             None => {
-                self.runs.push(StoredRun {
-                    id: next_id(&self.runs),
+                self.runs.push(|id| StoredRun {
+                    id,
                     run,
                     app_name: String::new(),
                     process_name: String::new(),
@@ -118,7 +119,7 @@ impl Data {
                 self.runs.len() - 1
             }
         };
-        let run = &mut self.runs[place];
+        let run = &mut self.runs.rows[place];
         run.started_at = run.started_at.min(at);
         run
     }
@@ -131,7 +132,45 @@ impl Data {
     }
 }
 
-/// The id of the next row of a table.
-fn next_id<T>(rows: &[T]) -> i64 {
-    i64::try_from(rows.len()).unwrap_or(i64::MAX) + 1
+/// Rows with ids that rise, and are not given again when rows go.
+#[derive(Debug)]
+struct Rows<T> {
+    rows: Vec<T>,
+    last_id: i64,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            last_id: 0,
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Rows<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.rows
+    }
+}
+
+impl<T> Rows<T> {
+    fn push(&mut self, row: impl FnOnce(i64) -> T) {
+        self.last_id += 1;
+        self.rows.push(row(self.last_id));
+    }
+
+    /// Removes at most `most` rows of which `goes` holds, the first ones; how many went.
+    fn remove(&mut self, most: usize, goes: impl Fn(&T) -> bool) -> usize {
+        let before = self.rows.len();
+        let mut left = most;
+        self.rows.retain(|row| {
+            let stays = left == 0 || !goes(row);
+            left -= usize::from(!stays);
+            stays
+        });
+        before - self.rows.len()
+    }
 }

@@ -15,6 +15,7 @@ mod listing;
 mod moment;
 mod observed;
 mod place;
+mod prune;
 mod reader;
 mod rollups;
 mod row_hash;

@@ -15,6 +15,16 @@ pub(super) fn minute(at: Timestamp) -> i64 {
     at.nanos().div_euclid(MINUTE_NS)
 }
 
+/// The first moment of a minute.
+pub(super) fn start_of(minute: i64) -> Timestamp {
+    Timestamp::from_nanos(minute.saturating_mul(MINUTE_NS))
+}
+
+/// The last whole minute not after `at`.
+pub(super) fn whole_minute(at: Timestamp) -> Timestamp {
+    start_of(minute(at))
+}
+
 /// The minutes that a stretch of time touches, first and last.
 pub(super) fn minutes(time: TimeRange) -> (i64, i64) {
     let before = |to: Timestamp| Timestamp::from_nanos(to.nanos().saturating_sub(1));

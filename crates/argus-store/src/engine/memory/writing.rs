@@ -3,7 +3,7 @@
 use argus_model::session::{SESSION_STARTED, SessionStatus};
 use argus_model::{ProducerId, Timestamp};
 
-use super::{Data, Memory, Session, next_id};
+use super::{Data, Memory, Session};
 use crate::batch::{
     Batch, OpenSpan, Position, ProcessEventRow, ProducerEnd, ProducerRow, RunKey, SessionEventRow,
     SpanRow, Subject,
@@ -14,6 +14,7 @@ use crate::query::{
     StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredSample, StoredSession,
     StoredSpan,
 };
+use crate::retention::{Pruned, Retention};
 use crate::sink::{KnownProducer, Sink};
 
 /// Bytes of a mebibyte, the unit of a sample's memory.
@@ -31,6 +32,18 @@ impl Sink for Memory {
 
     fn sync(&mut self) -> Result<(), CommitError> {
         Ok(())
+    }
+
+    fn prune(
+        &mut self,
+        retention: &Retention,
+        now: Timestamp,
+        slice: usize,
+    ) -> Result<Pruned, CommitError> {
+        let mut data = self.data();
+        let pruned = data.prune(retention, now, slice);
+        data.version += 1;
+        Ok(pruned)
     }
 
     fn known(&self, producer: ProducerId) -> Result<Option<KnownProducer>, ReadError> {
@@ -144,8 +157,8 @@ impl Data {
     fn insert_ended(&mut self, span: &SpanRow, interrupted: bool) {
         let producer = span.key.producer;
         self.producer(producer, span.ended_at);
-        self.spans.push(StoredSpan {
-            id: next_id(&self.spans),
+        self.spans.push(|id| StoredSpan {
+            id,
             key: span.key,
             parent: span.parent,
             process: span.name.text.clone(),
@@ -173,8 +186,8 @@ impl Data {
     fn apply_observed(&mut self, batch: &Batch) {
         for row in &batch.samples {
             self.describe_run(&row.subject, row.at);
-            self.samples.push(StoredSample {
-                id: next_id(&self.samples),
+            self.samples.push(|id| StoredSample {
+                id,
                 at: row.at,
                 app_name: row.subject.app_name.clone(),
                 process_name: row.subject.process_name.clone(),
@@ -190,8 +203,8 @@ impl Data {
         }
         for row in &batch.logs {
             self.describe_run(&row.subject, row.at);
-            self.logs.push(StoredLog {
-                id: next_id(&self.logs),
+            self.logs.push(|id| StoredLog {
+                id,
                 at: row.at,
                 app_name: row.subject.app_name.clone(),
                 process_name: row.subject.process_name.clone(),
@@ -207,8 +220,8 @@ impl Data {
         }
         for row in &batch.metrics {
             self.describe_run(&row.subject, row.at);
-            self.metrics.push(StoredMetric {
-                id: next_id(&self.metrics),
+            self.metrics.push(|id| StoredMetric {
+                id,
                 at: row.at,
                 app_name: row.subject.app_name.clone(),
                 pid: row.subject.run.pid,
@@ -225,8 +238,8 @@ impl Data {
         if row.event_type == "terminated" {
             self.end_run(row.subject.run, row.at, row.exit_code);
         }
-        self.process_events.push(StoredProcessEvent {
-            id: next_id(&self.process_events),
+        self.process_events.push(|id| StoredProcessEvent {
+            id,
             at: row.at,
             app_name: row.subject.app_name.clone(),
             process_name: row.subject.process_name.clone(),

@@ -97,6 +97,13 @@ impl Known {
         })
     }
 
+    /// Forgets which producers and runs there are, after some were removed.
+    pub(super) fn forget_processes(&mut self) {
+        self.runs = Interned::default();
+        self.producers.clear();
+        self.last_producer = None;
+    }
+
     pub(super) fn name(
         &mut self,
         connection: &Connection,

@@ -71,6 +71,61 @@ impl Minutes {
         }
         Ok(())
     }
+
+    /// Takes everything from what the store has, and forgets functions of which nothing is left.
+    /// Gives the minutes it changed. The longest call stays as it was: an upper bound.
+    pub(super) fn take_from(self, connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+        let mut minutes: Vec<_> = self.0.into_iter().collect();
+        minutes.sort_unstable_by_key(|&(key, _)| key);
+        for &((minute, name_id), ref removed) in &minutes {
+            take_one(connection, minute, name_id, removed)?;
+        }
+        let mut changed: Vec<i64> = minutes.iter().map(|&((minute, _), _)| minute).collect();
+        changed.dedup();
+        Ok(changed)
+    }
+}
+
+fn take_one(
+    connection: &Connection,
+    minute: i64,
+    name_id: i64,
+    removed: &Minute,
+) -> rusqlite::Result<()> {
+    let stored: Option<(i64, i64, Vec<u8>)> = connection
+        .prepare_cached(
+            "SELECT count, sum_ns, sketch FROM function_minutes
+             WHERE minute = ?1 AND name_id = ?2",
+        )?
+        .query_row([minute, name_id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((count, sum_ns, sketch)) = stored else {
+        return Ok(());
+    };
+    if count <= removed.count {
+        return connection
+            .prepare_cached("DELETE FROM function_minutes WHERE minute = ?1 AND name_id = ?2")?
+            .execute([minute, name_id])
+            .map(drop);
+    }
+    let mut sketch = Sketch::from_bytes(&sketch).unwrap_or_default();
+    sketch.take(&removed.sketch);
+    connection
+        .prepare_cached(
+            "UPDATE function_minutes SET count = ?3, errors = max(errors - ?4, 0), sum_ns = ?5,
+                 sketch = ?6 WHERE minute = ?1 AND name_id = ?2",
+        )?
+        .execute(params![
+            minute,
+            name_id,
+            count - removed.count,
+            removed.errors,
+            sum_ns.saturating_sub(removed.sum_ns).max(0),
+            sketch.to_bytes(),
+        ])
+        .map(drop)
 }
 
 /// Widens the bounds within which all spans of a minute lie.

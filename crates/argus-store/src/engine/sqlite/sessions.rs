@@ -93,7 +93,11 @@ fn progress(
     connection
         .prepare_cached("SELECT next_seq, status FROM obs_session_meta WHERE session_id = ?1")?
         .query_row([session], |row| {
-            let status = SessionStatus::from_word(row.get_ref(1)?.as_str()?);
+            let status = match row.get_ref(1)?.as_str()? {
+                // It had ended before it began to go.
+                "pruned" => Some(SessionStatus::Completed),
+                word => SessionStatus::from_word(word),
+            };
             Ok((row.get(0)?, status.unwrap_or(SessionStatus::Interrupted)))
         })
         .optional()

@@ -2,6 +2,7 @@
 
 mod damage;
 mod opening;
+mod retention;
 mod tables;
 mod writing;
 

@@ -4,16 +4,17 @@
 //! a loss of power after [`Sink::sync`], which commits once with `synchronous=FULL`: that syncs the
 //! WAL with everything before it, while all other commits never wait for the disk.
 
-use argus_model::ProducerId;
+use argus_model::{ProducerId, Timestamp};
 use rusqlite::Connection;
 
 use super::known::Known;
 use super::rollups::Minutes;
 use super::schema::{self, Found};
 use super::sums::{Changes, Noted};
-use super::{ledger, observed, runs, sessions, spans};
+use super::{ledger, observed, prune, runs, sessions, spans};
 use crate::batch::{Batch, OpenSpan, Position};
 use crate::error::{CommitError, ReadError};
+use crate::retention::{Pruned, Rest, Retention};
 use crate::sink::{KnownProducer, Sink};
 
 /// Pages of WAL after which a commit moves them into the database: 8,192 of 8 KiB are 64 MiB.
@@ -174,6 +175,24 @@ impl Sink for Writer {
         synced?;
         self.durability = Durability::Synced;
         Ok(())
+    }
+
+    fn prune(
+        &mut self,
+        retention: &Retention,
+        now: Timestamp,
+        slice: usize,
+    ) -> Result<Pruned, CommitError> {
+        let mut pruned = Pruned {
+            rows: 0,
+            rest: Rest::Nothing,
+        };
+        self.transact(|connection, known| {
+            pruned = prune::slice(connection, known, retention, now, slice)?;
+            Ok(Changes::default())
+        })?;
+        self.durability = Durability::Pending;
+        Ok(pruned)
     }
 
     fn known(&self, producer: ProducerId) -> Result<Option<KnownProducer>, ReadError> {

@@ -51,7 +51,7 @@ fn everything() -> Place {
         gaps: vec![gap()],
         ..Batch::default()
     });
-    for round in 0..8_i64 {
+    for round in 0..4_i64 {
         let number = |row: i64| (round * 500 + row).cast_unsigned();
         let committed = place.sink.commit(&Batch {
             ended: (0..500)
@@ -124,7 +124,7 @@ fn a_whole_store_has_no_damage() {
     let mut place = everything();
     let whole = report(&place.database());
     assert_eq!(whole.damage, []);
-    assert!(whole.rows > 4_000, "{whole:?}");
+    assert!(whole.rows > 2_000, "{whole:?}");
     // The end of a producer deletes open spans and updates a session.
     let committed = place.sink.commit(&Batch {
         ends: vec![end(1, 900, Some(1))],
@@ -172,9 +172,9 @@ fn a_row_changed_by_another_hand_is_located() {
     let place = everything();
     for (statement, table, keys) in [
         (
-            "UPDATE spans SET duration_ns = duration_ns + 1 WHERE id = 3000",
+            "UPDATE spans SET duration_ns = duration_ns + 1 WHERE id = 1500",
             "spans",
-            Some((2048, 3071)),
+            Some((1024, 2047)),
         ),
         (
             "DELETE FROM log_entries WHERE id = 7",
@@ -289,5 +289,5 @@ fn every_flipped_bit_that_changes_a_row_is_found() {
         "{} flips, {harmful} changed what is read, {silent} of them unnoticed by SQLite",
         flips()
     );
-    assert!(harmful > flips() / 4, "too few flips hit a row: {harmful}");
+    assert!(harmful > flips() / 5, "too few flips hit a row: {harmful}");
 }
