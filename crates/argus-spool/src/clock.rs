@@ -38,7 +38,35 @@ pub fn monotonic_now() -> Monotonic {
 pub fn boot_anchor() -> ClockAnchor {
     ClockAnchor {
         monotonic: monotonic_now(),
-        wall: Timestamp::from_nanos(read(libc::CLOCK_REALTIME)),
+        wall: Timestamp::from_nanos(read(libc::CLOCK_REALTIME) + shift::nanos()),
+    }
+}
+
+#[cfg(debug_assertions)]
+pub use shift::shift_wall_clock;
+
+/// For tests: a wall clock that is wrong, or jumps. A release build has nothing of it.
+#[cfg(debug_assertions)]
+mod shift {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    static NANOS: AtomicI64 = AtomicI64::new(0);
+
+    /// Sets this process's wall clock this far ahead of the machine's, for tests.
+    pub fn shift_wall_clock(nanos: i64) {
+        NANOS.store(nanos, Ordering::Relaxed);
+    }
+
+    pub(super) fn nanos() -> i64 {
+        NANOS.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod shift {
+    #[inline]
+    pub(super) fn nanos() -> i64 {
+        0
     }
 }
 

@@ -124,6 +124,8 @@ pub mod read;
 pub mod starter;
 mod writer;
 
+#[cfg(debug_assertions)]
+pub use clock::shift_wall_clock;
 pub use clock::{boot_anchor, monotonic_now, source as clock_source};
 pub use definition::{Definition, define, describe};
 pub use emit::{Appended, Weight, append, span_end, span_start};
