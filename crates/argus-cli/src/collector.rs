@@ -21,6 +21,7 @@ use argus_spool::place;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::output;
+use crate::retain::RetainArgs;
 
 /// How long the collector is given to ask who died before it is woken once more.
 const ASKING_TAKES: Duration = Duration::from_millis(2);
@@ -30,11 +31,17 @@ const ASKING_TAKES: Duration = Duration::from_millis(2);
 #[command(after_help = "\
 Examples:
   argus collector                     collect until 30 s after the last program
-  argus collector --idle-exit never   as a service")]
+  argus collector --idle-exit never   as a service
+  argus collector --retain-age 2d --retain-group trading=6h --retain-size 500M
+
+Limits may also stand in the environment: ARGUS_RETAIN_AGE, ARGUS_RETAIN_SIZE,
+ARGUS_RETAIN_SESSIONS, ARGUS_RETAIN_GROUPS (as in trading=6h,slow=2d).")]
 pub(crate) struct Args {
     /// Leave this many seconds after the last program and the last screen, or never
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = idle_exit)]
     idle_exit: IdleExit,
+    #[command(flatten)]
+    retain: RetainArgs,
 }
 
 fn idle_exit(text: &str) -> Result<IdleExit, String> {
@@ -52,6 +59,7 @@ fn idle_exit(text: &str) -> Result<IdleExit, String> {
 
 /// Collects until there is nobody left to collect for.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
+    let retention = args.retain.retention(|name| std::env::var(name).ok())?;
     place::prepare(data)?;
     let path = data.lock();
     let election =
@@ -68,6 +76,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let options = Options {
         place: data.clone(),
         idle_exit: args.idle_exit,
+        retention,
     };
     let collector = Collector::new(options, control, sink, Box::new(Outside::new(control)?));
     match collector.run(lock) {

@@ -32,6 +32,7 @@ mod open;
 mod moment;
 mod ordered;
 mod output;
+mod retain;
 
 use std::process::ExitCode;
 

@@ -152,7 +152,7 @@ fn instant(at: Timestamp) -> jiff::Timestamp {
         .expect("64 bits of nanoseconds end in 2262, long before jiff's range does")
 }
 
-fn span(text: &str) -> Option<Duration> {
+pub(crate) fn span(text: &str) -> Option<Duration> {
     let span: Span = text.parse().ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(duration).ok()

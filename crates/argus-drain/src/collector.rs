@@ -10,7 +10,8 @@ use argus_spool::boot_anchor;
 use argus_spool::control::ControlPage;
 use argus_spool::read::producers;
 use argus_store::batch::{CollectorState, ProducerEnd, RunKey, SampleRow};
-use argus_store::{Batch, CommitError, ReadError, Sink};
+use argus_store::retention::Rest;
+use argus_store::{Batch, CommitError, ReadError, Retention, Sink};
 
 use crate::deaths::{Here, Life};
 use crate::elect::{Election, Lock};
@@ -37,6 +38,14 @@ const OBSERVED_FOR: Duration = Duration::from_secs(10);
 const ACCOUNT_EVERY: Duration = Duration::from_secs(2);
 /// Bytes read for one batch: some ten thousand spans.
 const BATCH_BYTES: u32 = 1 << 20;
+/// What was recorded is held against its limits this often,
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// and whenever this many rows have come, so that a flood does not outrun the limit of size.
+const PRUNE_ROWS: usize = 50_000;
+/// Rows removed in one transaction.
+const PRUNE_SLICE: usize = 1_000;
+/// What goes beyond its limits is removed for so long between two batches.
+const PRUNE_FOR: Duration = Duration::from_millis(25);
 /// The pause after the store could not be written.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -56,6 +65,8 @@ pub struct Options {
     pub place: DataDir,
     /// When it leaves.
     pub idle_exit: IdleExit,
+    /// What is kept.
+    pub retention: Retention,
 }
 
 /// Why a collector stopped before its time.
@@ -95,6 +106,11 @@ pub struct Collector {
     /// Processes that somebody samples from outside, and when that was last seen.
     observed: HashMap<RunKey, Instant>,
     accounted_at: Option<Instant>,
+    pruned_at: Option<Instant>,
+    /// Whether the last slice left something to remove.
+    pruning: Rest,
+    /// Rows committed since the limits were last looked at.
+    unpruned_rows: usize,
     warned: bool,
 }
 
@@ -140,6 +156,9 @@ impl Collector {
             sampled_at: Instant::now(),
             observed: HashMap::new(),
             accounted_at: None,
+            pruned_at: None,
+            pruning: Rest::Nothing,
+            unpruned_rows: 0,
             warned: false,
         }
     }
@@ -206,6 +225,9 @@ impl Collector {
     }
 
     fn longest_sleep(&self) -> Duration {
+        if self.pruning == Rest::More {
+            return PACE;
+        }
         if self.dirty || !self.removable.is_empty() {
             return RELEASE_EVERY;
         }
@@ -240,6 +262,7 @@ impl Collector {
         if !batch.is_empty() {
             self.commit(&batch)?;
         }
+        self.prune_if_due(now)?;
         self.sync_if_due()?;
         Ok(news)
     }
@@ -419,6 +442,7 @@ impl Collector {
             }
         }
         self.warned = false;
+        self.unpruned_rows += batch.rows();
         // Its own account alone need not survive a loss of power.
         self.dirty |= batch.rows() > 0 || !batch.positions.is_empty() || !batch.ends.is_empty();
         failpoint::pass("after-commit");
@@ -436,6 +460,31 @@ impl Collector {
         self.followers.notify();
         failpoint::pass("after-notify");
         Ok(())
+    }
+
+    /// Removes what is beyond its limits, slice by slice, for a short time.
+    fn prune_if_due(&mut self, now: Timestamp) -> Result<(), CollectorError> {
+        let due = self.pruning == Rest::More
+            || self.unpruned_rows >= PRUNE_ROWS
+            || self.pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_EVERY);
+        if !due {
+            return Ok(());
+        }
+        let began = Instant::now();
+        self.pruned_at = Some(began);
+        self.unpruned_rows = 0;
+        loop {
+            let retention = &self.options.retention;
+            match self.sink.prune(retention, now, PRUNE_SLICE) {
+                Ok(pruned) => self.pruning = pruned.rest,
+                Err(CommitError::Superseded) => return Err(CollectorError::Superseded),
+                // The next batch says that the store cannot be written; pruning waits its turn.
+                Err(CommitError::Unwritable(_)) => self.pruning = Rest::Nothing,
+            }
+            if self.pruning == Rest::Nothing || began.elapsed() >= PRUNE_FOR {
+                return Ok(());
+            }
+        }
     }
 
     fn sync_if_due(&mut self) -> Result<(), CollectorError> {
