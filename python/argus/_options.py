@@ -46,7 +46,7 @@ def monitor(
     """
     if isinstance(function, str):
         function, process_group = None, function
-    options = {
+    options: dict[str, Any] = {
         "process_group": process_group,
         "sample_rate": _sample_rate(sample_rate),
         "serializer": _serializers.choose(serializer, tuple(sensitive_fields)),

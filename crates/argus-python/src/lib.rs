@@ -1,12 +1,12 @@
 //! The native part of the Python package `argus`.
 //!
-//! `@argus.monitor` puts a [`monitored`] object in the place of a function. Calling it costs two
+//! `@argus.monitor` puts a `monitored` object in the place of a function. Calling it costs two
 //! records and nothing else: a vectorcall slot, values as typed bytes straight from the objects
-//! ([`smart`]), no Python frame, no foreign code. What does need foreign code (a serializer of the
-//! user's, a data frame's shape, a traceback's text) runs before the record is begun ([`foreign`]).
+//! (`smart`), no Python frame, no foreign code. What does need foreign code (a serializer of the
+//! user's, a data frame's shape, a traceback's text) runs before the record is begun (`foreign`).
 //!
 //! Where the interpreter has to see a real `async def` or generator function, `argus/_wrap.py`
-//! provides one around [`steps`], which puts the thread into the span for as long as the body runs.
+//! provides one around `steps`, which puts the thread into the span for as long as the body runs.
 //!
 //! The module never changes what the program does: exceptions pass with their identity, what the
 //! recorder's own Python code raises is swallowed, and a call that cannot be recorded is counted.
