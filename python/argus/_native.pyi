@@ -1,4 +1,13 @@
 from typing import Any
 
 # For the package's own modules only; what a program may use stands in __init__.pyi.
-def __getattr__(name: str) -> Any: ...
+Steps: Any
+configure: Any
+disabled: Any
+flush: Any
+metric: Any
+monitor: Any
+new_session_id: Any
+session_event: Any
+span: Any
+stats: Any

@@ -224,7 +224,7 @@ mod tests {
                       24 21 0:22 / /home rw - zfs pool rw\n";
         let check = |path: &str, kind| assert_eq!(kind_at(mounts, Path::new(path)), Some(kind));
         check("/var/lib", "ext4");
-        check("/home/ann", "zfs");
+        check("/home/user", "zfs");
         check("/homeless", "ext4");
         check("/mnt/my disk/x", "xfs");
     }
