@@ -322,29 +322,38 @@ impl Question {
 
 fn timed(store: &dyn Store, question: &Question, spans: u64) -> Result<Value, ReadError> {
     let mut chance = Chance(0x1234_5678_9abc_def1);
-    let mut times = Vec::new();
+    let (mut times, mut cpu) = (Vec::new(), Vec::new());
     let mut rows = HashMap::new();
     let began = Instant::now();
     // The first answer warms the file cache and is not counted.
     question.ask(store, chance.below(u64::MAX), spans)?;
     while times.is_empty() || (times.len() < ASKED && began.elapsed() < PATIENCE) {
         let parameter = chance.below(u64::MAX);
-        let began = Instant::now();
+        let (began, cpu_before) = (Instant::now(), cpu_ms());
         let count = question.ask(store, parameter, spans)?;
         times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        cpu.push(cpu_ms() - cpu_before);
         *rows.entry(count).or_insert(0) += 1;
     }
     times.sort_by(f64::total_cmp);
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    cpu.sort_by(f64::total_cmp);
+    let at = |times: &[f64], percent: usize| times[(times.len() - 1) * percent / 100];
     let most = rows.into_iter().max_by_key(|&(_, times)| times);
     Ok(json!({
         "name": question.name,
         "below_ms": question.below_ms,
-        "p50_ms": at(50),
-        "p95_ms": at(95),
+        "p50_ms": at(&times, 50),
+        "p95_ms": at(&times, 95),
+        "cpu_p95_ms": at(&cpu, 95),
         "asked": times.len(),
         "rows": most.map(|(rows, _)| rows),
     }))
+}
+
+/// CPU time of this thread so far.
+fn cpu_ms() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
 /// A repeatable source of chance.

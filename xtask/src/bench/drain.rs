@@ -37,7 +37,7 @@ struct Cost {
 }
 
 pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
-    let (spans, rounds) = scale.pick((100_000, 1), (1_000_000, 5), (1_000_000, 5));
+    let (spans, rounds) = scale.pick((100_000, 1), (1_000_000, 3), (1_000_000, 5));
     let mut findings = Findings::default();
     findings.explain(format!(
         "A program emits {} spans with two arguments each (`flood`) while no collector runs; then \
@@ -53,7 +53,7 @@ pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
          positions. Medians of the rounds.",
     );
     compare(programs, spans, rounds, &mut findings)?;
-    let (step_spans, steps) = scale.pick((100_000, 3), (1_000_000, 10), (1_000_000, 30));
+    let (step_spans, steps) = scale.pick((100_000, 3), (1_000_000, 6), (1_000_000, 30));
     grow(programs, step_spans, steps, &mut findings)?;
     Ok(findings)
 }

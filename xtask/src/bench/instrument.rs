@@ -51,7 +51,7 @@ pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
          Python. OpenTelemetry and logfire export to nowhere, through a batch processor. viztracer traces \
          with its defaults. The Rust guard is `span!` with two integer arguments, opened and closed in a loop.",
     );
-    let runs = scale.pick(3, 150, 400);
+    let runs = scale.pick(3, 100, 400);
     step::note("Python, sustained");
     let sustained = compare(programs, &environment, runs, &[])?;
     report(&sustained, &mut findings)?;

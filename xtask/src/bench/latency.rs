@@ -14,13 +14,13 @@ const BEHAVIOURS: [(&str, &str); 2] = [
 ];
 
 pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
-    let (seen, rounds) = scale.pick((20, 1), (100, 3), (200, 5));
+    let (seen, rounds) = scale.pick((20, 1), (60, 3), (200, 5));
     let mut findings = Findings::default();
     findings.explain(format!(
         "Three processes: one opens a span every 0.2 s and keeps it open for 60 ms, the collector stores \
          it, and the third follows the store as `argus watch` does, with its live state. The latency \
          reaches from the start that the span carries to the moment when the live state of the third \
-         process holds it. {seen} spans a round, {rounds} rounds of each kind in turns; the figures are \
+         process holds it. {seen} spans a round; rounds of each kind in turns: {rounds}; the figures are \
          medians of the rounds' percentiles. Under load another thread of the first process emits 50,000 \
          spans a second with two arguments each."
     ));

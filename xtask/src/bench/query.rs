@@ -24,7 +24,8 @@ pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
          12 hours: 48 processes of which 6 run at a time, 200 functions called with a skewed frequency, 1 % \
          failed with a traceback, and one rare function called 20 times in all. Pages have 50 rows. Every \
          question is asked up to 200 times, for at most 10 s, with other parameters where it has any; \
-         targets are held against the 95th percentile.",
+         targets are held against the 95th percentile of wall time. CPU time stands beside \
+         it: on a busy machine the difference is what others took.",
     );
     for &spans in sizes {
         let folder = programs.folder("query")?;
@@ -57,6 +58,11 @@ fn report(answer: &Value, spans: u64, findings: &mut Findings) -> Result<()> {
             }
             _ => findings.note(format!("{what}, p95"), p95, "ms"),
         }
+        findings.note(
+            format!("{what}, p95 of CPU time"),
+            number("cpu_p95_ms")?,
+            "ms",
+        );
     }
     let error = answer["percentile_error"].as_f64().context("no error")?;
     let what = format!("percentiles against exact ones, {millions} M spans");
