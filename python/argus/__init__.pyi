@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, final, overload
 
 __all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
 __version__: str
@@ -17,18 +17,9 @@ class _Decorator:
 def monitor(function: _Function, /) -> _Function: ...
 @overload
 def monitor(
-    process_group: str | None = None,
+    # A text here is the process group.
+    function: str | None = None,
     /,
-    *,
-    sample_rate: float | None = None,
-    capture: Mapping[Literal["args", "result", "locals"], bool] | None = None,
-    serializer: Literal["smart", "repr", "json"] | Callable[[Any], str] = "smart",
-    max_repr: int = 1_000,
-    sensitive_fields: tuple[str, ...] = ("password", "api_key", "token"),
-    queue_warning_threshold: int = 8_000,
-) -> _Decorator: ...
-@overload
-def monitor(
     *,
     process_group: str | None = None,
     sample_rate: float | None = None,
@@ -39,6 +30,7 @@ def monitor(
     queue_warning_threshold: int = 8_000,
 ) -> _Decorator: ...
 
+@final
 class span:
     def __new__(cls, name: str, /, **fields: Any) -> span: ...
     def __enter__(self) -> span: ...

@@ -16,6 +16,7 @@ _SENSITIVE = ("password", "api_key", "token")
 
 def monitor(
     function: Any = None,
+    /,
     *,
     process_group: str | None = None,
     sample_rate: float | None = None,
