@@ -69,7 +69,8 @@ def test_long_text_is_cut_at_max_repr(recorded):
 
 
 def test_bytes_read_as_their_repr_and_are_cut(recorded):
-    assert show(recorded, b"a'\x00\xff") == "b'a\\'\\x00\\xff'"
+    for value in (b"a'\x00\xff", b'"""\n', b"both ' and \"", b"\\\t"):
+        assert show(recorded, value) == repr(value)
     assert len(show(recorded, b"x" * 1_000_000, max_repr=50)) == 53
 
 

@@ -303,16 +303,23 @@ unsafe fn encode_mapping(
 
 fn encode_bytes(out: &mut Encoder<'_>, bytes: &[u8], room: &mut usize) -> Result<(), Full> {
     let most = *room;
-    let mut text = String::from("b'");
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut text = String::from("b");
+    text.push(quote);
     for byte in bytes {
         if text.len() > most {
             break;
         }
-        match byte {
-            b'\'' => text.push_str("\\'"),
-            byte => text.extend(std::ascii::escape_default(*byte).map(char::from)),
+        match char::from(*byte) {
+            character if character == quote => text.extend(['\\', character]),
+            character @ ('\'' | '"') => text.push(character),
+            _ => text.extend(std::ascii::escape_default(*byte).map(char::from)),
         }
     }
-    text.push('\'');
+    text.push(quote);
     encode_verbatim_cut(out, &text, room)
 }
