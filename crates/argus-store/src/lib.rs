@@ -9,6 +9,7 @@
 //! - [`query`]: the reading side: pages, live state, statistics.
 //! - [`retention`]: how long things are kept.
 //! - [`verify`]: what a check of everything stored reports.
+//! - [`salvage`]: what saving a damaged store's rows reports.
 //! - [`engine`]: SQLite (the default) and memory (for tests).
 //! - `conformance` (tests): the laws, run against every engine.
 //!
@@ -20,6 +21,7 @@ pub mod batch;
 pub mod error;
 pub mod query;
 pub mod retention;
+pub mod salvage;
 pub mod sink;
 pub mod verify;
 

@@ -20,6 +20,7 @@ mod reader;
 mod rollups;
 mod row_hash;
 mod runs;
+mod salvage;
 mod schema;
 mod sessions;
 mod span_listing;
@@ -38,6 +39,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::OpenError;
 use crate::query::Store;
+use crate::salvage::{self as salvaging, SalvageError, Salvaged};
 use crate::sink::Sink;
 use crate::verify::{Report, Watch};
 use schema::Found;
@@ -53,6 +55,10 @@ const STATEMENTS: usize = 64;
 /// Only the holder of the collector's lock may call this: two writers in one process break each
 /// other's locks. Folders are made 0700 and the file 0600; a folder that exists keeps its mode.
 pub fn open_writer(database: &Path) -> Result<Box<dyn Sink>, OpenError> {
+    writer(database).map(|writer| Box::new(writer) as Box<dyn Sink>)
+}
+
+fn writer(database: &Path) -> Result<writer::Writer, OpenError> {
     place::prepare(database)?;
     // A file that must not be changed is told by a connection that cannot change it.
     let found = {
@@ -60,16 +66,13 @@ pub fn open_writer(database: &Path) -> Result<Box<dyn Sink>, OpenError> {
         schema::inspect(&looking, database)?
     };
     let mut connection = open(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let opened = writer::settle(&connection, &found)
+    writer::settle(&connection, &found)
         .and_then(|()| match found {
             Found::Blank => schema::migrate(&mut connection, 0),
             Found::Ours(version) => schema::migrate(&mut connection, version),
         })
-        .and_then(|()| writer::Writer::new(connection));
-    match opened {
-        Ok(writer) => Ok(Box::new(writer)),
-        Err(error) => Err(schema::refuse(database, error)),
-    }
+        .and_then(|()| writer::Writer::new(connection))
+        .map_err(|error| schema::refuse(database, error))
 }
 
 /// Opens the store for reading. Never changes it, never makes it.
@@ -117,6 +120,28 @@ pub fn check(database: &Path, watch: Watch<'_>) -> Result<Report, OpenError> {
         Found::Ours(_) | Found::Blank => return Err(OpenError::Missing(database.to_owned())),
     }
     Ok(verify::run(&connection, watch))
+}
+
+/// Saves every row that can be read of a damaged file into a new one, which must not exist.
+///
+/// The damaged file is only read. Cost: all of its pages once, and a look-up per row where they
+/// are damaged.
+pub fn salvage(
+    damaged: &Path,
+    into: &Path,
+    watch: salvaging::Watch<'_>,
+) -> Result<Salvaged, SalvageError> {
+    place::check(damaged)?;
+    if into.exists() {
+        return Err(SalvageError::Exists(into.to_owned()));
+    }
+    let connection = open(damaged, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // A file without our tables would make an empty store out of any file at all.
+    connection
+        .query_row("SELECT count(*) FROM spans WHERE id < 0", [], |_| Ok(()))
+        .map_err(|error| schema::refuse(damaged, error))?;
+    let mut target = writer(into)?;
+    Ok(salvage::run(&connection, &mut target, watch)?)
 }
 
 fn open(database: &Path, access: OpenFlags) -> Result<Connection, OpenError> {

@@ -91,6 +91,35 @@ impl Checked {
     }
 }
 
+/// A sum as stored, and the stretch it is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    pub(super) stretch: i64,
+    pub(super) rows: i64,
+    pub(super) hash: u64,
+}
+
+/// The first sum of a table from the stretch of this key on.
+pub(super) fn next_sum(
+    connection: &Connection,
+    checked: &Checked,
+    from: i64,
+) -> rusqlite::Result<Option<Stored>> {
+    connection
+        .prepare_cached(
+            "SELECT stretch, rows, hash FROM sums WHERE checked = ?1 AND stretch >= ?2
+             ORDER BY stretch LIMIT 1",
+        )?
+        .query_row((checked.table, checked.stretch(from)), |row| {
+            Ok(Stored {
+                stretch: row.get(0)?,
+                rows: row.get(1)?,
+                hash: row.get::<_, i64>(2)?.cast_unsigned(),
+            })
+        })
+        .optional()
+}
+
 /// What changed in a stretch: rows and sum of hashes, both wrapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Change {

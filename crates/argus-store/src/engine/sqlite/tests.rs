@@ -3,6 +3,7 @@
 mod damage;
 mod opening;
 mod retention;
+mod salvage;
 mod tables;
 mod writing;
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::row_hash::RowHash;
 use super::schema;
-use super::sums::{Checked, Division, TABLES};
+use super::sums::{Checked, Division, TABLES, next_sum};
 use crate::verify::{Damage, Progress, Report, Step, Watch};
 
 /// Findings about the structure, at most.
@@ -77,14 +77,6 @@ fn expected_rows(connection: &Connection) -> u64 {
         row.get::<_, i64>(0)
     });
     rows.map_or(0, |rows| u64::try_from(rows).unwrap_or(0))
-}
-
-/// A sum as stored, and the stretch it is for.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    stretch: i64,
-    rows: i64,
-    hash: u64,
 }
 
 struct Check<'a> {
@@ -273,26 +265,6 @@ impl Check<'_> {
             what,
         });
     }
-}
-
-fn next_sum(
-    connection: &Connection,
-    checked: &Checked,
-    from: i64,
-) -> rusqlite::Result<Option<Stored>> {
-    connection
-        .prepare_cached(
-            "SELECT stretch, rows, hash FROM sums WHERE checked = ?1 AND stretch >= ?2
-             ORDER BY stretch LIMIT 1",
-        )?
-        .query_row((checked.table, checked.stretch(from)), |row| {
-            Ok(Stored {
-                stretch: row.get(0)?,
-                rows: row.get(1)?,
-                hash: row.get::<_, i64>(2)?.cast_unsigned(),
-            })
-        })
-        .optional()
 }
 
 /// Counts and sums up the rows with keys from `first` to `last`.

@@ -105,6 +105,16 @@ impl Writer {
         })
     }
 
+    /// Writes rows that come from another store, with the sums of the spans among them.
+    pub(super) fn rebuild(
+        &mut self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<Changes>,
+    ) -> Result<(), CommitError> {
+        self.transact(|connection, _| write(connection))?;
+        self.known = None;
+        Ok(())
+    }
+
     fn transact(
         &mut self,
         write: impl FnOnce(&Connection, &mut Known) -> rusqlite::Result<Changes>,

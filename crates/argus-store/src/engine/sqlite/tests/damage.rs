@@ -23,7 +23,7 @@ fn flips() -> u64 {
     asked.and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 
-fn report(database: &Path) -> Report {
+pub(super) fn report(database: &Path) -> Report {
     check(database, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn gap() -> GapRow {
 }
 
 /// Rows in every table, over several batches, with updates and deletes among them.
-fn everything() -> Place {
+pub(super) fn everything() -> Place {
     let mut place = Place::new(&Batch {
         producers: vec![described(1), described(2)],
         opened: (0..20).map(|number| open(10_000 + number, 0)).collect(),
