@@ -122,7 +122,6 @@ impl Intake {
 
     /// Reads what is new, about `most` bytes of it. Answers how many bytes there were.
     pub fn read(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
-        self.look_for_chunks()?;
         self.behind = false;
         let mut total = self.read_round(most, now, batch)?;
         // An end was read before its start, from a chunk whose turn came earlier: as the start was
@@ -144,6 +143,7 @@ impl Intake {
     /// wait for the one before: spans that begin in one and end in the other would pile up as ends
     /// without a start.
     fn read_round(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
+        self.look_for_generations()?;
         let mut order: Vec<_> = self
             .chunks
             .iter()
@@ -181,6 +181,24 @@ impl Intake {
             });
         }
         Ok(total)
+    }
+
+    /// Finds what was begun since the last look, and with each everything begun before it: a chunk
+    /// taken again, or made, behind the back of this look must not be read before the one that its
+    /// thread had until then. So it looks until there is nothing new.
+    fn look_for_generations(&mut self) -> io::Result<()> {
+        loop {
+            let newest = self.chunks.keys().next_back().copied();
+            let mut found = false;
+            for chunk in self.chunks.values_mut() {
+                found |= chunk.look_for_next_generation()?;
+            }
+            self.look_for_chunks()?;
+            found |= self.chunks.keys().next_back().copied() > newest;
+            if !found {
+                return Ok(());
+            }
+        }
     }
 
     fn look_for_chunks(&mut self) -> io::Result<()> {
@@ -341,12 +359,6 @@ impl Chunk {
         now: Timestamp,
         batch: &mut Batch,
     ) -> io::Result<Option<Turn>> {
-        if self.stage == Stage::Released {
-            if !self.reader.look_for_next_generation()? {
-                return Ok(None);
-            }
-            self.begin_generation();
-        }
         if self.stage != Stage::Reading {
             return Ok(None);
         }
@@ -366,6 +378,15 @@ impl Chunk {
         }
         let news = bytes > 0 || progress != Progress::CaughtUp;
         Ok(news.then_some(Turn { bytes, progress }))
+    }
+
+    /// Whether a chunk given back was taken again since.
+    fn look_for_next_generation(&mut self) -> io::Result<bool> {
+        let begun = self.stage == Stage::Released && self.reader.look_for_next_generation()?;
+        if begun {
+            self.begin_generation();
+        }
+        Ok(begun)
     }
 
     fn begin_generation(&mut self) {
