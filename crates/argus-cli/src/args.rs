@@ -10,8 +10,8 @@ use crate::failure::Refusal;
 use crate::moment::{self, When};
 use crate::output::{self, Format};
 use crate::{
-    analyze, collector, completions, doctor, gaze, logs, man, metrics, query, run, status, traces,
-    watch,
+    analyze, collector, completions, doctor, export, gaze, logs, man, metrics, query, run, status,
+    traces, verify, watch,
 };
 
 /// A flight recorder for programs: what they are doing now, and everything they did
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Analyze(analyze::Args),
     Query(query::Args),
     Collector(collector::Args),
+    Verify(verify::Args),
+    Export(export::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),

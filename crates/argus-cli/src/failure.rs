@@ -10,6 +10,7 @@ use argus_observe::AttachError;
 use argus_observe::child::SpawnError;
 use argus_spool::place::PlaceError;
 use argus_spool::starter::StartError;
+use argus_store::salvage::SalvageError;
 use argus_store::{OpenError, ReadError};
 
 use crate::exit::Exit;
@@ -83,6 +84,23 @@ impl Advice for OpenError {
             }
             Self::Io { path, .. } => format!("ls -l {}", path.display()),
         })
+    }
+}
+
+impl Advice for SalvageError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Open(error) => error.exit(),
+            Self::Exists(_) => Exit::Usage,
+            Self::Write(_) => Exit::Store,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exists(_) => Some("argus export --salvage --into NEW   (names another)".into()),
+            Self::Open(_) | Self::Write(_) => None,
+        }
     }
 }
 
@@ -200,6 +218,7 @@ fn advice<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Advice> {
         error.downcast_ref::<E>().map(|error| error as &dyn Advice)
     }
     of::<Refusal>(error)
+        .or_else(|| of::<SalvageError>(error))
         .or_else(|| of::<OpenError>(error))
         .or_else(|| of::<ReadError>(error))
         .or_else(|| of::<StartError>(error))

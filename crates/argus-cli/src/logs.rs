@@ -32,8 +32,9 @@ pub(crate) struct Args {
     format: FormatArgs,
 }
 
+/// A line as JSON tells it.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     id: i64,
     timestamp: String,
     app_name: &'a str,

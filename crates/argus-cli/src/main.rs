@@ -22,7 +22,9 @@ mod traces;
 mod collector;
 mod completions;
 mod doctor;
+mod export;
 mod man;
+mod verify;
 
 mod exit;
 mod failure;
@@ -32,6 +34,7 @@ mod open;
 mod moment;
 mod ordered;
 mod output;
+mod progress;
 mod retain;
 
 use std::process::ExitCode;
@@ -61,6 +64,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Metrics(args) => metrics::run(args, &data()?),
         Command::Analyze(args) => analyze::run(args, &data()?),
         Command::Query(args) => query::run(args, &data()?),
+        Command::Verify(args) => verify::run(args, &data()?),
+        Command::Export(args) => export::run(args, &data()?),
         Command::Collector(args) => collector::run(args, &data()?),
         Command::Doctor(args) => doctor::run(args, &data()?),
         Command::Completions(args) => completions::run(args),

@@ -42,7 +42,7 @@ struct Document<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Sample<'a> {
+pub(crate) struct Sample<'a> {
     id: i64,
     timestamp: String,
     app_name: &'a str,
@@ -54,7 +54,7 @@ struct Sample<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Metric<'a> {
+pub(crate) struct Metric<'a> {
     id: i64,
     timestamp: String,
     app_name: &'a str,
@@ -107,7 +107,8 @@ fn print(samples: &Listing<StoredSample>, metrics: &Listing<StoredMetric>) -> Re
     Ok(())
 }
 
-fn sample(sample: &StoredSample) -> Sample<'_> {
+/// A reading as JSON tells it.
+pub(crate) fn sample(sample: &StoredSample) -> Sample<'_> {
     Sample {
         id: sample.id,
         timestamp: iso(sample.at),
@@ -120,7 +121,8 @@ fn sample(sample: &StoredSample) -> Sample<'_> {
     }
 }
 
-fn metric(metric: &StoredMetric) -> Metric<'_> {
+/// A named reading as JSON tells it.
+pub(crate) fn metric(metric: &StoredMetric) -> Metric<'_> {
     Metric {
         id: metric.id,
         timestamp: iso(metric.at),

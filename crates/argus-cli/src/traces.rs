@@ -85,8 +85,9 @@ impl Captured {
     }
 }
 
+/// A call as JSON tells it.
 #[derive(Debug, Serialize)]
-struct Span<'a> {
+pub(crate) struct Span<'a> {
     id: i64,
     process: &'a str,
     process_group: Option<&'a str>,

@@ -41,7 +41,7 @@ mod conformance;
 pub use batch::Batch;
 pub use engine::memory::Memory;
 #[cfg(feature = "sqlite")]
-pub use engine::sqlite::{check_place, open_reader, open_writer, schema_version};
+pub use engine::sqlite::{check, check_place, open_reader, open_writer, salvage, schema_version};
 pub use error::{CommitError, OpenError, ReadError};
 pub use query::Store;
 pub use retention::Retention;

@@ -13,6 +13,8 @@ const COMMANDS: &[&str] = &[
     "analyze",
     "query",
     "collector",
+    "verify",
+    "export",
     "doctor",
     "completions",
     "man",
@@ -42,6 +44,8 @@ fn help_names_every_command_and_the_exit_codes() {
       analyze      Show per function how often, how long and how badly it ran
       query        Ask the store a question in SQL; it can only be read
       collector    Collect what programs record into the database (started on its own when needed)
+      verify       Check that everything stored is as it was written
+      export       Write everything stored as JSON, one object a line
       doctor       Check whether recording works here, what is off, and what to do about it
       completions  Print a completion script for a shell
       man          Print the manual, or write one page per command into a folder

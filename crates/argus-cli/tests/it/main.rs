@@ -7,6 +7,7 @@ mod pty;
 mod recording;
 
 mod collector;
+mod damage;
 mod doctor;
 mod gaze;
 mod help;

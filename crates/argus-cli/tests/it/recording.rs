@@ -89,7 +89,7 @@ pub(crate) fn argus(database: &Path, arguments: &[&str]) -> Answer {
     }
 }
 
-fn producer() -> ProducerId {
+pub(crate) fn producer() -> ProducerId {
     ProducerId {
         machine: 1,
         boot: 2,
