@@ -16,7 +16,7 @@ use argus_store::{Batch, CommitError, ReadError, Retention, Sink};
 use crate::deaths::{Here, Life};
 use crate::elect::{Election, Lock};
 use crate::failpoint;
-use crate::intake::Intake;
+use crate::intake::{Intake, size_on_disk};
 use crate::notify::Followers;
 use crate::observer::Observer;
 
@@ -46,6 +46,8 @@ const PRUNE_ROWS: usize = 50_000;
 const PRUNE_SLICE: usize = 1_000;
 /// What goes beyond its limits is removed for so long between two batches.
 const PRUNE_FOR: Duration = Duration::from_millis(25);
+/// Spools of the dead read at once: each takes descriptors and memory, and leaves soon.
+const MOST_DEAD: usize = 64;
 /// The pause after the store could not be written.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -171,21 +173,25 @@ impl Collector {
             self.collect_until_idle()?;
             failpoint::pass("before-leave");
             self.control.leave();
-            lock = match lock.release_and_retake()? {
-                Election::Won(lock) => lock,
-                Election::Lost => return Ok(()),
-            };
-            // A producer that came between the last look and the leaving found no collector.
+            let path = lock.release();
+            // A producer that came between the last look and the leaving found no collector; one
+            // that comes later finds the lock free. Looking with the lock in hand would leave those
+            // out whose collector tried it meanwhile.
             if !self.has_unknown_producer()? {
                 return Ok(());
             }
+            lock = match Lock::attempt(&path)? {
+                Election::Won(lock) => lock,
+                Election::Lost => return Ok(()),
+            };
         }
     }
 
     /// What crashes left behind: the true size of the spools.
     fn take_stock(&mut self) -> Result<(), CollectorError> {
         self.look_for_producers()?;
-        let bytes = self.intakes.values().map(Intake::size).sum();
+        let found = producers(&self.options.place.spool())?;
+        let bytes = found.iter().map(|(_, folder)| size_on_disk(folder)).sum();
         self.control.set_allocated(bytes);
         Ok(())
     }
@@ -199,7 +205,9 @@ impl Collector {
             if self.round()? == News::Some {
                 last_news = began;
             }
-            if !self.living.is_empty() || self.followers.any() || !self.ends.is_empty() {
+            // News also come from producers of which nobody can say whether they live.
+            let news = last_news == began;
+            if news || !self.living.is_empty() || self.followers.any() || !self.ends.is_empty() {
                 busy_at = Instant::now();
             }
             if self.may_leave(busy_at) {
@@ -276,8 +284,17 @@ impl Collector {
         if settled && self.listed_at == Some(modified) {
             return Ok(());
         }
-        for (producer, directory) in producers(&spool)? {
+        // Out of descriptors, perhaps: tried again with the next round.
+        let Ok(found) = producers(&spool) else {
+            return Ok(());
+        };
+        let mut complete = true;
+        for (producer, directory) in found {
             if self.intakes.contains_key(&producer) {
+                continue;
+            }
+            if self.ends.len() >= MOST_DEAD && self.here.judge(producer) == Life::Dead {
+                complete = false;
                 continue;
             }
             let known = self.sink.known(producer)?;
@@ -295,7 +312,7 @@ impl Collector {
                 Life::Unknown => {}
             }
         }
-        self.listed_at = Some(modified);
+        self.listed_at = complete.then_some(modified);
         Ok(())
     }
 
@@ -345,7 +362,9 @@ impl Collector {
         }
         for producer in vanished {
             // Somebody removed the folder; what was in it and not read is gone.
-            self.intakes.remove(&producer);
+            if let Some(intake) = self.intakes.remove(&producer) {
+                self.control.give_back(intake.size());
+            }
             if self.living.remove(&producer) {
                 let end = ProducerEnd {
                     producer,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The lock, held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    _file: File,
     path: PathBuf,
 }
 
@@ -36,7 +36,7 @@ impl Lock {
             .open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Election::Won(Self {
-                file,
+                _file: file,
                 path: path.to_owned(),
             })),
             Err(TryLockError::WouldBlock) => Ok(Election::Lost),
@@ -44,10 +44,8 @@ impl Lock {
         }
     }
 
-    /// Gives the lock up and takes it again if nobody else has meanwhile.
-    pub fn release_and_retake(self) -> io::Result<Election> {
-        let Self { file, path } = self;
-        drop(file);
-        Self::attempt(&path)
+    /// Gives the lock up; whoever wants it back has to [`attempt`](Lock::attempt).
+    pub fn release(self) -> PathBuf {
+        self.path
     }
 }

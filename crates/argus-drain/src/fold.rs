@@ -358,6 +358,11 @@ impl Fold {
         self.ledger.damaged += records;
     }
 
+    /// Whether something was counted since the ledger was last put into a batch.
+    pub fn has_accounts(&self) -> bool {
+        self.ledger != empty_ledger(self.producer)
+    }
+
     /// Puts what stays open, and the ledger, at the end of a batch.
     pub fn finish(&mut self, batch: &mut Batch) {
         for (number, open) in &mut self.open {

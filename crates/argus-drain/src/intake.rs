@@ -24,6 +24,9 @@ const MTIME_GRAIN_MS: u128 = 50;
 /// How much is read for one batch from one chunk before the others have their turn.
 const TURN_BYTES: u32 = 256 * 1024;
 
+/// How far is read on in search of the starts of spans that have ended.
+const MOST_AHEAD: u32 = 256 << 20;
+
 /// Where a chunk's generation stands on its way back to the producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -122,18 +125,18 @@ impl Intake {
 
     /// Reads what is new, about `most` bytes of it. Answers how many bytes there were.
     pub fn read(&mut self, most: u32, now: Timestamp, batch: &mut Batch) -> io::Result<u32> {
-        self.behind = false;
         let mut total = self.read_round(most, now, batch)?;
         // An end was read before its start, from a chunk whose turn came earlier: as the start was
         // accepted first, it must be there now.
         while self.fold.has_orphans() {
             let more = self.read_round(most, now, batch)?;
-            if more == 0 {
+            // A producer that never stops could keep this up for ever.
+            if more == 0 || total > MOST_AHEAD {
                 self.fold.give_up_orphans(batch);
             }
             total = total.saturating_add(more);
         }
-        if total > 0 {
+        if total > 0 || self.fold.has_accounts() {
             self.fold.finish(batch);
         }
         Ok(total)
@@ -151,6 +154,7 @@ impl Intake {
             .collect();
         order.sort_unstable();
         let mut total = 0_u32;
+        self.behind = false;
         let mut behind: Vec<u32> = Vec::new();
         for (_, number) in order {
             if total >= most {
@@ -209,7 +213,7 @@ impl Intake {
         if settled && self.listed_at == Some(modified) {
             return Ok(());
         }
-        let mut unreadable = 0;
+        let (mut unreadable, mut incomplete) = (0, false);
         for (number, path) in chunks(&self.directory)? {
             if self.chunks.contains_key(&number) {
                 continue;
@@ -222,9 +226,15 @@ impl Intake {
                     }
                     self.chunks.insert(number, Chunk::new(reader));
                 }
-                Ok(None) => {}
+                // Its first generation may begin at any moment, and that leaves the folder as it is.
+                Ok(None) => incomplete |= self.state == Producer::Living,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => unreadable += 1,
+                Err(error) if is_unreadable(&error, &path) => {
+                    unreadable += 1;
+                    incomplete |= self.state == Producer::Living;
+                }
+                // Not the chunk's fault (no descriptor, no memory): it has yet to be read.
+                Err(_) => incomplete = true,
             }
         }
         if self.state == Producer::Dead && unreadable > self.unreadable {
@@ -232,7 +242,7 @@ impl Intake {
             self.unreadable = unreadable;
         }
         self.forget_removed_chunks();
-        self.listed_at = Some(modified);
+        self.listed_at = (!incomplete).then_some(modified);
         Ok(())
     }
 
@@ -297,21 +307,21 @@ impl Intake {
 
     /// Removes the spool of a dead producer and gives its bytes back to the budget.
     pub fn remove(&mut self, control: ControlPage) -> io::Result<()> {
-        for (_, path) in chunks(&self.directory)? {
-            let bytes = std::fs::symlink_metadata(&path).map_or(0, |data| data.len());
-            std::fs::remove_file(&path)?;
-            control.give_back(bytes);
-        }
+        // First, because the removal itself needs a descriptor.
         self.chunks.clear();
+        for (_, path) in chunks(&self.directory)? {
+            let bytes = size_of(&path);
+            if std::fs::remove_file(&path).is_ok() {
+                control.give_back(bytes);
+            }
+        }
         remove_folder(&self.directory)
     }
 
-    /// Bytes of the spool's files.
+    /// Bytes of the spool's files, as far as they are known.
     pub fn size(&self) -> u64 {
-        self.chunks
-            .values()
-            .map(|chunk| u64::from(chunk.reader.size()))
-            .sum()
+        let sizes = self.chunks.values().map(|chunk| chunk.reader.size());
+        sizes.map(u64::from).sum()
     }
 
     /// Whether the last read left something for the next one.
@@ -321,13 +331,30 @@ impl Intake {
 
     /// Bytes that may still be to read: everything behind the readers in chunks that are not done.
     pub fn backlog(&self) -> u64 {
-        let unread = |chunk: &Chunk| u64::from(chunk.reader.size() - chunk.reader.offset());
+        let unread =
+            |chunk: &Chunk| u64::from(chunk.reader.size().saturating_sub(chunk.reader.offset()));
         self.chunks
             .values()
             .filter(|chunk| chunk.stage == Stage::Reading)
             .map(unread)
             .sum()
     }
+}
+
+/// Whether the chunk is no chunk of ours, so that trying again is no use.
+fn is_unreadable(error: &io::Error, path: &Path) -> bool {
+    let kinds = [io::ErrorKind::InvalidData, io::ErrorKind::PermissionDenied];
+    kinds.contains(&error.kind()) || path.is_symlink()
+}
+
+/// Bytes of the chunks in a producer's folder, as the file system says.
+pub fn size_on_disk(directory: &Path) -> u64 {
+    let files = chunks(directory).unwrap_or_default();
+    files.iter().map(|(_, path)| size_of(path)).sum()
+}
+
+fn size_of(path: &Path) -> u64 {
+    std::fs::symlink_metadata(path).map_or(0, |data| data.len())
 }
 
 /// Removes what strangers put there too: a spool's folder is ours.
@@ -366,7 +393,10 @@ impl Chunk {
         let context = &mut self.context;
         let progress = self
             .reader
-            .read(producer, most, |raw| fold.take(raw, context, now, batch))?;
+            .read(producer, most, |raw| fold.take(raw, context, now, batch))
+            // What was handed over before an error is in the batch, so its position must be too; the
+            // rest is tried again with the next round.
+            .unwrap_or(Progress::CaughtUp);
         let bytes = self.reader.offset().saturating_sub(before);
         match progress {
             Progress::CaughtUp | Progress::More => {}
