@@ -12,6 +12,7 @@ mod python;
 mod step;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -27,11 +28,12 @@ Development commands of Argus.
 usage: cargo xtask <command>
 
 commands:
-  tidy    check what ARCHITECTURE.md and STYLE.md promise (seconds, builds nothing)
-  test    install the tools, build, run every Rust and Python test
-  lint    formatting, clippy, rustdoc, tidy, ruff, type stubs; any warning fails
-  demo    build everything in release and run a real program under Argus
-  bench   measure Argus beside its peers; writes bench/results
+  tidy     check what ARCHITECTURE.md and STYLE.md promise (seconds, builds nothing)
+  test     install the tools, build, run every Rust and Python test
+  lint     formatting, clippy, rustdoc, tidy, ruff, type stubs; any warning fails
+  demo     build everything in release and run a real program under Argus
+  bench    measure Argus beside its peers; writes bench/results
+  torture  break things for real, long, and balance the ledger each time
 
 examples:
   cargo xtask test && cargo xtask lint     what CI runs
@@ -79,6 +81,11 @@ const COMMANDS: &[Command] = &[
         name: "bench",
         help: bench::HELP,
         action: Action::Worded(bench::plan),
+    },
+    Command {
+        name: "torture",
+        help: torture::HELP,
+        action: Action::Worded(torture::plan),
     },
 ];
 

@@ -17,29 +17,37 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bed {
     folder: TempDir,
+    home: PathBuf,
 }
 
 impl Bed {
     pub(crate) fn new() -> Self {
-        let bed = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let bed = Self::at("home");
         place::prepare(&bed.data()).unwrap();
         bed
     }
 
+    /// A bed whose data lies in this folder below its own. It is not made, and may become a file
+    /// system of its own.
+    pub(crate) fn at(home: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join(home);
+        Self { folder, home }
+    }
+
+    /// A file beside the data.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     pub(crate) fn data(&self) -> DataDir {
-        DataDir::of(self.path("argus_runtime.db"))
+        DataDir::of(self.home.join("argus_runtime.db"))
     }
 
     fn prepared(&self, mut command: Command) -> Command {
         command
             .env_remove("ARGUS_DB")
-            .env("ARGUS_HOME", self.folder.path())
+            .env("ARGUS_HOME", &self.home)
             .env("ARGUS_BIN", env!("CARGO_BIN_EXE_argus"))
             .env("ARGUS_COLLECTOR", "off")
             .stdin(Stdio::null());
@@ -100,10 +108,14 @@ impl Bed {
         ControlPage::open(&self.data().control()).unwrap()
     }
 
+    /// How many producers have a spool.
+    pub(crate) fn spools(&self) -> usize {
+        std::fs::read_dir(self.data().spool()).unwrap().count()
+    }
+
     /// No spool is left behind.
     pub(crate) fn assert_spools_are_gone(&self) {
-        let left = std::fs::read_dir(self.data().spool()).unwrap().count();
-        assert_eq!(left, 0, "spools of dead producers are removed");
+        assert_eq!(self.spools(), 0, "spools of dead producers are removed");
     }
 }
 

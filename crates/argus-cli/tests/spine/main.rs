@@ -5,10 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[allow(dead_code, reason = "another test binary uses the rest")]
 mod bed;
+mod hardship;
 mod host;
 
-mod collector_death;
 mod latency;
-mod producer_death;
 mod takeover;

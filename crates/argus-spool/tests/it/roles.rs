@@ -30,6 +30,12 @@ impl Drop for Home {
     }
 }
 
+/// How often the matter of a test is repeated: `ARGUS_TORTURE_ROUNDS`, else the short form's.
+pub(crate) fn rounds(short: u32) -> u32 {
+    let named = std::env::var("ARGUS_TORTURE_ROUNDS");
+    named.ok().and_then(|n| n.parse().ok()).unwrap_or(short)
+}
+
 /// Starts this binary in a role, recording below `home`, without a collector.
 pub(crate) fn start(role: &str, home: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())

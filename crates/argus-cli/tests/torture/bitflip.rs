@@ -1,0 +1,53 @@
+//! Flipped bits in the spool of a dead program, drained by a real collector: each costs at most its
+//! record, and none makes a wrong one. (`argus-spool` tests the reader flip by flip.)
+
+use std::os::unix::fs::FileExt;
+
+use argus_spool::format::FIRST_RECORD;
+use argus_spool::read::{chunks, producers};
+
+use super::bed::{Bed, Chance};
+use super::host::{OWN_CODE, SAID};
+use super::ledger::{Ledger, Said};
+use super::rounds;
+
+const RECORDS: u32 = 30_000;
+
+#[test]
+fn flipped_bits_cost_at_most_their_records_and_are_counted() {
+    let flips_at_once = 100;
+    let mut chance = Chance(0x0bad_5eed_0bad_5eed);
+    for round in 0..rounds(2) {
+        let (bed, said) = (Bed::new(), "said");
+        let mut host = bed.host(&format!("lanes:1:{RECORDS}"));
+        let status = host.env(SAID, bed.path(said)).status().unwrap();
+        assert_eq!(status.code(), Some(OWN_CODE));
+        let (_, directory) = producers(&bed.data().spool()).unwrap().remove(0);
+        let files = chunks(&directory).unwrap();
+        for _ in 0..flips_at_once {
+            let (_, path) = &files[chance.below(files.len() as u64) as usize];
+            let file = std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open(path)
+                .unwrap();
+            let first = u64::from(FIRST_RECORD);
+            let at = first + chance.below(file.metadata().unwrap().len() - first);
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            byte[0] ^= 1 << chance.below(8);
+            file.write_all_at(&byte, at).unwrap();
+        }
+        bed.drain();
+        let ledger = Ledger::of_lanes(&bed, Said::read(&bed.path(said)));
+        // A definition may have been hit; its chunk's records are then stored under `?n`.
+        let wrong = bed.number(
+            "SELECT count(*) FROM metrics WHERE name = 'lane'
+             AND (value < 0 OR value >= 30000 OR value <> CAST(value AS INTEGER))",
+        );
+        assert_eq!(wrong, 0, "none is wrong");
+        assert!(ledger.damaged <= flips_at_once, "{ledger:?}");
+        ledger.settle(&format!("bitflip, round {round}, {flips_at_once} flips"));
+        bed.assert_spools_are_gone();
+    }
+}

@@ -1,0 +1,73 @@
+//! A reader that never ends its transaction: the collector goes on, and the WAL keeps within bounds.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use super::bed::{Bed, Guarded};
+use super::host::{OWN_CODE, SAID};
+use super::ledger::{Ledger, Said};
+use super::rounds;
+
+const MOST_WAL: u64 = 128 << 20;
+
+#[test]
+fn a_stopped_reader_stops_nobody_and_the_wal_stays_bounded() {
+    let bed = Bed::new();
+    bed.drain();
+    let script = "import sqlite3, sys, time\n\
+                  database = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True)\n\
+                  database.execute('BEGIN')\n\
+                  database.execute('SELECT count(*) FROM producers').fetchall()\n\
+                  print('reading', flush=True)\n\
+                  time.sleep(3600)";
+    let mut reader = Command::new("python3");
+    reader.args(["-c", script]).arg(bed.data().database());
+    let mut reader = Guarded(reader.stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    let stdout = reader.0.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    assert_eq!(line, "reading\n");
+
+    let collector = Guarded(
+        bed.argus(&["collector", "--idle-exit", "never"])
+            .spawn()
+            .unwrap(),
+    );
+    let (said, records) = (bed.path("said"), rounds(10) * 10_000);
+    let mut host = bed.host(&format!("lanes:1:{records}"));
+    let mut host = host.env(SAID, &said).spawn().unwrap();
+    let wal = bed.data().database().with_extension("db-wal");
+    let mut most = 0;
+    let mut look = || {
+        most = most.max(std::fs::metadata(&wal).map_or(0, |data| data.len()));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let status = loop {
+        look();
+        if let Some(status) = host.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(OWN_CODE));
+    // As long as it has something to do, or holds back because of the reader.
+    let mut stored = -1;
+    loop {
+        for _ in 0..100 {
+            look();
+        }
+        let now = bed.number("SELECT count(*) FROM metrics");
+        if now == stored {
+            break;
+        }
+        stored = now;
+    }
+    println!(
+        "reader-stall: at most {} MiB of WAL, {stored} stored beside the reader",
+        most >> 20
+    );
+    drop(reader);
+    drop(collector);
+    bed.drain();
+    Ledger::of_lanes(&bed, Said::read(&said)).settle("reader-stall");
+    assert!(most <= MOST_WAL, "{} MiB of WAL", most >> 20);
+}
