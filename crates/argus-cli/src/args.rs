@@ -21,8 +21,9 @@ use crate::{
 Exit codes: 0 fine; 1 not found, or the check failed; 2 usage, or it cannot be observed here;
 3 the store cannot be used (newer, another user's, damaged). `run` returns its program's code.
 
-Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); NO_COLOR=1 turns
-colours off; ARGUS_COLLECTOR=off starts no collector.")]
+Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); ARGUS_APP_NAME names a
+program that records itself, ARGUS_DISABLE=1 keeps it from doing so; ARGUS_COLLECTOR=off starts no
+collector; NO_COLOR=1 turns colours off. `argus doctor` lists what is set.")]
 pub(crate) struct Cli {
     /// Use this database instead of ~/.argus/argus_runtime.db
     #[arg(long, global = true, value_name = "FILE", display_order = 900)]

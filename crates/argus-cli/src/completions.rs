@@ -14,6 +14,7 @@ use crate::exit::Exit;
 #[command(after_help = "\
 Examples:
   argus completions bash > ~/.local/share/bash-completion/completions/argus
+  argus completions zsh > ~/.zfunc/_argus   (a folder named in fpath)
   argus completions fish > ~/.config/fish/completions/argus.fish")]
 pub(crate) struct Args {
     /// The shell

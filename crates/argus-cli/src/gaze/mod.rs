@@ -35,6 +35,7 @@ use recorder::Recorder;
 
 /// Watch a running process from outside: CPU, memory, threads, log files, its end
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "argus gaze <--process <NAME>|--pid <PID>> [OPTIONS]")]
 #[command(after_help = "\
 Examples:
   argus gaze --process terrain_sim --logfile ./terrain_sim.log

@@ -30,12 +30,13 @@ use crate::gaze::{AppName, absolute};
 #[command(after_help = "\
 Examples:
   argus run -- python3 app.py
+  argus run --app-name Prices -- python3 -m prices
   argus run --app-name Terrain --logfile terrain.log -- ./terrain_sim --seed 42
 
 Returns the program's exit code, 128 + N when signal N ended it; 127 when there is no such command,
 126 when it cannot be executed.")]
 pub(crate) struct Args {
-    /// Name of the application; the program's file name otherwise
+    /// Name of the application; the program's file name otherwise (python3 for a script)
     #[arg(long, value_name = "NAME")]
     app_name: Option<String>,
     /// Follow this log file as well; may be repeated

@@ -1,5 +1,8 @@
 //! `--help`, `--version`, completions.
 
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Stdio};
+
 use crate::recording::{Answer, Recording};
 
 const COMMANDS: &[&str] = &[
@@ -59,8 +62,9 @@ fn help_names_every_command_and_the_exit_codes() {
     Exit codes: 0 fine; 1 not found, or the check failed; 2 usage, or it cannot be observed here;
     3 the store cannot be used (newer, another user's, damaged). `run` returns its program's code.
 
-    Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); NO_COLOR=1 turns
-    colours off; ARGUS_COLLECTOR=off starts no collector.
+    Environment: ARGUS_DB names the database, ARGUS_HOME its folder (~/.argus); ARGUS_APP_NAME names a
+    program that records itself, ARGUS_DISABLE=1 keeps it from doing so; ARGUS_COLLECTOR=off starts no
+    collector; NO_COLOR=1 turns colours off. `argus doctor` lists what is set.
     ");
 }
 
@@ -92,5 +96,47 @@ fn completions_know_every_command() {
         for command in COMMANDS {
             assert!(answer.stdout.contains(command), "{shell}: {command}");
         }
+    }
+}
+
+/// What the shell says to a script on its standard input; nothing where it is not installed.
+fn loaded(shell: &str, options: &[&str], script: &str) -> Option<String> {
+    let mut command = Command::new(shell);
+    command.args(options).stdin(Stdio::piped());
+    let spawned = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match spawned {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        spawned => spawned.unwrap(),
+    };
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{shell}: {output:?}");
+    assert!(output.stderr.is_empty(), "{shell}: {output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn shells_load_their_completions_without_a_word() {
+    for (shell, options) in [
+        ("bash", &["-n"][..]),
+        ("zsh", &["-f", "-n"]),
+        ("fish", &["--no-config", "--no-execute"]),
+    ] {
+        let script = argus(&["completions", shell]).stdout;
+        loaded(shell, options, &script);
+    }
+}
+
+#[test]
+fn bash_completes_a_command() {
+    let script = argus(&["completions", "bash"]).stdout;
+    let ask = "\nCOMP_WORDS=(argus do) COMP_CWORD=1\n_argus argus do argus\necho ${COMPREPLY[@]}\n";
+    if let Some(completed) = loaded("bash", &["--norc"], &(script + ask)) {
+        assert_eq!(completed, "doctor\n");
     }
 }
