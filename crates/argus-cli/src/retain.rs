@@ -183,7 +183,7 @@ mod tests {
             };
             Some(text.to_owned())
         };
-        let hours = |hours| Duration::from_secs(hours * 3_600);
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
         let groups = [("trading", 6), ("slow", 48)].map(|(name, age)| (name.into(), hours(age)));
         assert_eq!(
             args.retention(environment).unwrap(),

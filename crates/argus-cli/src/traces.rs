@@ -1,5 +1,6 @@
 //! `argus traces`: spans that ended.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,6 +17,7 @@ use crate::moment::{duration, iso, local};
 use crate::open::open_store;
 use crate::ordered::Object;
 use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
+use crate::progress::Progress;
 
 /// List calls that ended, the newest last
 #[derive(Debug, clap::Args)]
@@ -146,7 +148,15 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         app_name: args.who.app.clone(),
         text: args.grep.clone(),
     };
-    let newest = open_store(data)?.spans(&filter, args.limit.page())?;
+    let store = open_store(data)?;
+    let mut progress = Progress::new();
+    let found = store.search(&filter, args.limit.page(), &mut |at| {
+        let (rows, of) = (output::grouped(at.rows), output::grouped(at.of));
+        progress.show(|| format!("searching: {rows} of {of} calls, {} found", at.found));
+        ControlFlow::Continue(())
+    })?;
+    drop(progress);
+    let newest = found.spans;
     let listing = args.limit.in_reading_order(newest);
     match args.format.format() {
         Format::Json => output::array(listing.rows.iter().map(Span::from))?,

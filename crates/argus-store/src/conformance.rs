@@ -89,7 +89,8 @@ laws! {
         spans_are_filtered_by_each_criterion,
         filters_restrict_together,
         a_filtered_page_goes_on_after_its_cursor,
-        spans_are_found_by_time_whatever_their_order;
+        spans_are_found_by_time_whatever_their_order,
+        a_search_that_is_ended_again_and_again_finds_everything;
     observed:
         samples_logs_events_and_metrics_read_back,
         rows_about_processes_are_filtered,

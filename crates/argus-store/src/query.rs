@@ -4,6 +4,8 @@
 //! in commit order, so that following ([`Order::Oldest`] after the last id seen) misses nothing and
 //! paging deep costs no more than the first page. No query holds a transaction over 100 ms.
 
+use std::ops::ControlFlow;
+
 use argus_model::session::SessionStatus;
 use argus_model::{SpanKey, SpanNumber, Timestamp};
 
@@ -424,6 +426,30 @@ pub enum Cell {
     Bytes(Vec<u8>),
 }
 
+/// Follows a search, may end it.
+pub type SearchWatch<'a> = &'a mut dyn FnMut(Searched) -> ControlFlow<()>;
+
+/// How far a search has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Searched {
+    /// Rows looked through, removed ones included.
+    pub rows: u64,
+    /// Rows to be looked through before it is known that there are no more.
+    pub of: u64,
+    /// Rows found.
+    pub found: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// In the order asked for.
+    pub spans: Vec<StoredSpan>,
+    /// Where to go on ([`Page::after`]) when the search was ended before its page was full; absent
+    /// when the page is full or there are no more.
+    pub rest: Option<i64>,
+}
+
 /// What an engine must promise to be read by screens and commands.
 ///
 /// A reader never blocks the writer and never writes. It sees each commit whole.
@@ -433,6 +459,16 @@ pub trait Store: Send {
 
     /// Ended spans.
     fn spans(&self, filter: &SpanFilter, page: Page) -> Result<Vec<StoredSpan>, ReadError>;
+
+    /// A page of ended spans like [`spans`](Self::spans), for a search that may take long: `watch`
+    /// is told after each short transaction how far it has come, and may end it. What was found
+    /// until then is given, with the place to go on from.
+    fn search(
+        &self,
+        filter: &SpanFilter,
+        page: Page,
+        watch: SearchWatch<'_>,
+    ) -> Result<Found, ReadError>;
 
     /// All open spans, oldest first, at most `limit`.
     fn open_spans(&self, limit: usize) -> Result<Vec<StoredOpenSpan>, ReadError>;

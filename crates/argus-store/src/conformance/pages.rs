@@ -218,3 +218,50 @@ pub(super) fn spans_are_found_by_time_whatever_their_order(bench: &mut Bench) {
     };
     assert_eq!(read(bench, &filter, Order::Oldest, 1), [4, 5]);
 }
+
+pub(super) fn a_search_that_is_ended_again_and_again_finds_everything(bench: &mut Bench) {
+    // More ids than are looked through in one transaction, and what is sought at their ends.
+    for batch in 0..5 {
+        bench.commit(&Batch {
+            ended: (1..=10_000_u64)
+                .map(|row| SpanRow {
+                    name: name(if row % 5_000 == 1 { "needle" } else { "hay" }),
+                    ..span(batch * 10_000 + row, 0)
+                })
+                .collect(),
+            ..Batch::default()
+        });
+    }
+    let filter = SpanFilter {
+        text: Some("needle".into()),
+        ..SpanFilter::default()
+    };
+    for order in [Order::Newest, Order::Oldest] {
+        let (mut numbers, mut after, mut last) = (Vec::new(), None, 0);
+        loop {
+            let page = Page {
+                order,
+                after,
+                limit: 100,
+            };
+            let found = bench.store.search(&filter, page, &mut |searched| {
+                assert!(searched.rows <= searched.of, "{searched:?}");
+                last = searched.found;
+                std::ops::ControlFlow::Break(())
+            });
+            let found = found.unwrap();
+            assert_eq!(last, found.spans.len());
+            numbers.extend(found.spans.iter().map(|span| span.key.number.0));
+            after = found.rest;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut expected: Vec<u64> = (0..10).map(|n| n * 5_000 + 1).collect();
+        if order == Order::Newest {
+            expected.reverse();
+        }
+        assert_eq!(numbers, expected);
+        assert_eq!(read(bench, &filter, order, 3), expected);
+    }
+}

@@ -10,9 +10,9 @@ use crate::engine::statistics::{self, Calls};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
-    Counts, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger, SpanFilter, Store,
-    StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
-    StoredSample, StoredSession, StoredSpan, Table, TimeRange,
+    Counts, Found, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger, SearchWatch,
+    Searched, SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
+    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table, TimeRange,
 };
 
 impl Store for Memory {
@@ -34,6 +34,23 @@ impl Store for Memory {
             |span| span.id,
             |span| span_passes(filter, span),
         ))
+    }
+
+    fn search(
+        &self,
+        filter: &SpanFilter,
+        page: Page,
+        watch: SearchWatch<'_>,
+    ) -> Result<Found, ReadError> {
+        let spans = self.spans(filter, page)?;
+        let rows = self.data().spans.len() as u64;
+        // Everything is looked through at once, so there is nothing to end.
+        let _ = watch(Searched {
+            rows,
+            of: rows,
+            found: spans.len(),
+        });
+        Ok(Found { spans, rest: None })
     }
 
     fn open_spans(&self, limit: usize) -> Result<Vec<StoredOpenSpan>, ReadError> {

@@ -5,6 +5,8 @@
 //! never holds back the WAL. A stretch of time is first turned into a stretch of ids, which the
 //! index on `timestamp` tells: rows are committed nearly in order of time.
 
+use std::ops::ControlFlow;
+
 use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -13,8 +15,8 @@ use super::moment::iso;
 use super::reader::{limited, or_default};
 use crate::batch::RunKey;
 use crate::query::{
-    Order, Page, ProcessFilter, StoredLog, StoredMetric, StoredProcessEvent, StoredRun,
-    StoredSample, TimeRange,
+    Order, Page, ProcessFilter, SearchWatch, Searched, StoredLog, StoredMetric, StoredProcessEvent,
+    StoredRun, StoredSample, TimeRange,
 };
 
 /// Ids visited in one transaction of a filtered listing: a few tens of milliseconds.
@@ -76,40 +78,79 @@ pub(super) fn walk<T>(
     page: Page,
     stretches: &[Stretch],
     window: i64,
-    mut fetch: impl FnMut(Stretch, Page) -> rusqlite::Result<Vec<T>>,
+    fetch: impl FnMut(Stretch, Page) -> rusqlite::Result<Vec<T>>,
 ) -> rusqlite::Result<Vec<T>> {
-    let mut found = Vec::new();
-    let mut visit = |&(mut low, mut high): &Stretch| -> rusqlite::Result<()> {
-        match (page.order, page.after) {
-            (Order::Newest, Some(after)) => high = high.min(after.saturating_sub(1)),
-            (Order::Oldest, Some(after)) => low = low.max(after.saturating_add(1)),
-            (_, None) => {}
-        }
-        while low <= high && found.len() < page.limit {
-            let rest = Page {
-                limit: page.limit - found.len(),
-                ..page
-            };
-            match page.order {
-                Order::Newest => {
-                    let bottom = low.max(high.saturating_sub(window - 1));
-                    found.extend(fetch((bottom, high), rest)?);
-                    high = bottom - 1;
-                }
-                Order::Oldest => {
-                    let top = high.min(low.saturating_add(window - 1));
-                    found.extend(fetch((low, top), rest)?);
-                    low = top + 1;
-                }
+    let mut watch = |_| ControlFlow::Continue(());
+    Ok(walk_watched(page, stretches, window, &mut watch, fetch)?.0)
+}
+
+/// Walks as [`walk`] does and tells after each window. When it was ended before the page was full
+/// it gives, beside what was found, the id to go on after.
+pub(super) fn walk_watched<T>(
+    page: Page,
+    stretches: &[Stretch],
+    window: i64,
+    watch: SearchWatch<'_>,
+    mut fetch: impl FnMut(Stretch, Page) -> rusqlite::Result<Vec<T>>,
+) -> rusqlite::Result<(Vec<T>, Option<i64>)> {
+    let mut ahead = ahead(page, stretches);
+    let of = ahead.iter().map(|&stretch| width(stretch)).sum();
+    let (mut found, mut rows) = (Vec::new(), 0_u64);
+    while let Some((low, high)) = ahead.pop() {
+        let rest = Page {
+            limit: page.limit - found.len(),
+            ..page
+        };
+        let (visited, left, reached) = match page.order {
+            Order::Newest => {
+                let bottom = low.max(high.saturating_sub(window - 1));
+                ((bottom, high), (low, bottom - 1), bottom)
             }
+            Order::Oldest => {
+                let top = high.min(low.saturating_add(window - 1));
+                ((low, top), (top + 1, high), top)
+            }
+        };
+        found.extend(fetch(visited, rest)?);
+        if found.len() >= page.limit {
+            break;
         }
-        Ok(())
-    };
-    match page.order {
-        Order::Newest => stretches.iter().rev().try_for_each(&mut visit)?,
-        Order::Oldest => stretches.iter().try_for_each(&mut visit)?,
+        if left.0 <= left.1 {
+            ahead.push(left);
+        }
+        rows = rows.saturating_add(width(visited));
+        let searched = Searched {
+            rows,
+            of,
+            found: found.len(),
+        };
+        if watch(searched).is_break() && !ahead.is_empty() {
+            return Ok((found, Some(reached)));
+        }
     }
-    Ok(found)
+    Ok((found, None))
+}
+
+/// The stretches that the page's cursor leaves, the next one last.
+fn ahead(page: Page, stretches: &[Stretch]) -> Vec<Stretch> {
+    let within = |&(low, high): &Stretch| match (page.order, page.after) {
+        (Order::Newest, Some(after)) => (low, high.min(after.saturating_sub(1))),
+        (Order::Oldest, Some(after)) => (low.max(after.saturating_add(1)), high),
+        (_, None) => (low, high),
+    };
+    let left = stretches.iter().map(within);
+    let mut ahead: Vec<Stretch> = left.filter(|&(low, high)| low <= high).collect();
+    if page.order == Order::Oldest {
+        ahead.reverse();
+    }
+    if page.limit == 0 {
+        ahead.clear();
+    }
+    ahead
+}
+
+fn width((low, high): Stretch) -> u64 {
+    high.abs_diff(low).saturating_add(1)
 }
 
 /// A stretch of ids from the answer to a query for its ends; none when there are no rows.

@@ -4,6 +4,7 @@
 //! tables are in `listing` and `span_listing`.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use argus_model::session::SessionStatus;
@@ -17,9 +18,9 @@ use crate::engine::statistics::{self, Calls};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
-    Counts, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SpanFilter, Store,
-    StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun,
-    StoredSample, StoredSession, StoredSpan, Table, TimeRange,
+    Counts, Found, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SearchWatch,
+    SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
+    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table, TimeRange,
 };
 use crate::sketch::Sketch;
 
@@ -67,7 +68,17 @@ impl Store for Reader {
     }
 
     fn spans(&self, filter: &SpanFilter, page: Page) -> Result<Vec<StoredSpan>, ReadError> {
-        span_listing::page(&self.connection, filter, page).map_err(failed)
+        let found = self.search(filter, page, &mut |_| ControlFlow::Continue(()))?;
+        Ok(found.spans)
+    }
+
+    fn search(
+        &self,
+        filter: &SpanFilter,
+        page: Page,
+        watch: SearchWatch<'_>,
+    ) -> Result<Found, ReadError> {
+        span_listing::page(&self.connection, filter, page, watch).map_err(failed)
     }
 
     fn open_spans(&self, limit: usize) -> Result<Vec<StoredOpenSpan>, ReadError> {

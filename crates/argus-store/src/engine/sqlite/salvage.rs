@@ -120,7 +120,7 @@ impl Table<'_> {
                 break;
             }
             let found = self.stretch((low, last));
-            self.keep(target, found, Some(sum))?;
+            self.keep(target, &found, Some(sum))?;
             if watch(self.checked.table, self.result.saved).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -134,7 +134,7 @@ impl Table<'_> {
             let Some(next) = last.and_then(|last| last.checked_add(1)) else {
                 return Ok(ControlFlow::Continue(()));
             };
-            self.keep(target, found, None)?;
+            self.keep(target, &found, None)?;
             if watch(self.checked.table, self.result.saved).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -177,7 +177,7 @@ impl Table<'_> {
                 found.hash
             },
         });
-        self.keep(target, found, expected)?;
+        self.keep(target, &found, expected)?;
         Ok(watch(self.checked.table, self.result.saved))
     }
 
@@ -245,7 +245,7 @@ impl Table<'_> {
     fn keep(
         &mut self,
         target: &mut Writer,
-        found: Found,
+        found: &Found,
         expected: Option<Stored>,
     ) -> Result<(), CommitError> {
         let (table, insert) = (self.checked.table, &self.insert);

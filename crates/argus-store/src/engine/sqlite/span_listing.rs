@@ -8,11 +8,11 @@ use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
-use super::listing::{Conditions, Stretch, WINDOW, stretch, walk, within};
+use super::listing::{Conditions, Stretch, WINDOW, stretch, walk_watched, within};
 use super::reader::{or_default, span_key, span_number, unsigned};
 use crate::batch::Status;
 use crate::engine::statistics;
-use crate::query::{Page, SpanFilter, StoredSpan, TimeRange};
+use crate::query::{Found, Page, SearchWatch, SpanFilter, StoredSpan, TimeRange};
 
 /// A function seen in more minutes than this is not rare: its spans turn up soon by walking.
 const RARE_MINUTES: usize = 2_000;
@@ -25,9 +25,10 @@ pub(super) fn page(
     connection: &Connection,
     filter: &SpanFilter,
     page: Page,
-) -> rusqlite::Result<Vec<StoredSpan>> {
+    watch: SearchWatch<'_>,
+) -> rusqlite::Result<Found> {
     let Some(reach) = reach(connection, filter.time)? else {
-        return Ok(Vec::new());
+        return Ok(Found::default());
     };
     let stretches = match &filter.name {
         Some(name) => stretches_of(connection, name, reach)?,
@@ -54,9 +55,10 @@ pub(super) fn page(
          LEFT JOIN producers AS p ON p.id = s.producer_id
          LEFT JOIN threads AS t ON t.id = s.thread_id"
     );
-    walk(page, &stretches, window, |stretch, page| {
-        conditions.fetch(connection, (&select, "s.id"), stretch, page, stored)
-    })
+    let fetch =
+        |stretch, page| conditions.fetch(connection, (&select, "s.id"), stretch, page, stored);
+    let (spans, rest) = walk_watched(page, &stretches, window, watch, fetch)?;
+    Ok(Found { spans, rest })
 }
 
 fn conditions(filter: &SpanFilter) -> Conditions {
