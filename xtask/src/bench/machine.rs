@@ -25,6 +25,16 @@ pub(super) struct Machine {
     pub(super) load_after: f64,
 }
 
+/// Lists what was changed since the commit; what benches write themselves does not count.
+const CHANGES: [&str; 6] = [
+    "status",
+    "--porcelain",
+    "--untracked-files=no",
+    "--",
+    ":!bench/results",
+    ":!README.md",
+];
+
 /// The load average of the last minute; 0 where the system does not tell.
 pub(super) fn load() -> f64 {
     let text = read_to_string("/proc/loadavg").unwrap_or_default();
@@ -35,8 +45,8 @@ pub(super) fn load() -> f64 {
 impl Machine {
     pub(super) fn describe(workspace: &Workspace, load_before: f64) -> Self {
         let says = |program: &str, words: &[&str]| said(workspace.command(program).args(words));
-        let changed = !says("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
-        let mark = if changed { "+" } else { "" };
+        let changed = says("git", &CHANGES);
+        let mark = if changed.is_empty() { "" } else { "+" };
         let commit = says("git", &["rev-parse", "--short", "HEAD"]);
         let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
