@@ -60,8 +60,14 @@ struct Ended;
 
 /// Checks everything.
 pub(super) fn run(connection: &Connection, watch: Watch<'_>) -> Report {
+    // As the schema must be: the file's own description of itself may be damaged.
+    let pristine = match schema::pristine() {
+        Ok(pristine) => pristine,
+        Err(error) => return unchecked(&error),
+    };
     let mut check = Check {
         connection,
+        pristine: &pristine,
         watch,
         of: expected_rows(connection),
         report: Report::default(),
@@ -70,6 +76,19 @@ pub(super) fn run(connection: &Connection, watch: Watch<'_>) -> Report {
     let ended = ended.and_then(|()| check.structure());
     check.report.interrupted = ended.is_err();
     check.report
+}
+
+/// Without a store to compare with nothing can be said; memory has run out.
+fn unchecked(error: &rusqlite::Error) -> Report {
+    Report {
+        damage: vec![Damage {
+            table: None,
+            keys: None,
+            what: error.to_string(),
+        }],
+        interrupted: true,
+        ..Report::default()
+    }
 }
 
 fn expected_rows(connection: &Connection) -> u64 {
@@ -81,6 +100,7 @@ fn expected_rows(connection: &Connection) -> u64 {
 
 struct Check<'a> {
     connection: &'a Connection,
+    pristine: &'a Connection,
     watch: Watch<'a>,
     of: u64,
     report: Report,
@@ -88,16 +108,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn rows(&mut self) -> Result<(), Ended> {
-        // The columns as they must be: the file's own description of itself may be damaged.
-        let pristine = match schema::pristine() {
-            Ok(pristine) => pristine,
-            Err(error) => {
-                self.note(None, None, error.to_string());
-                return Ok(());
-            }
-        };
         for checked in TABLES {
-            match checked.columns(&pristine) {
+            match checked.columns(self.pristine) {
                 Ok(columns) => self.table(checked, &columns.join(", "))?,
                 Err(error) => self.note(Some(checked.table), None, error.to_string()),
             }
@@ -219,7 +231,7 @@ impl Check<'_> {
 
     fn structure(&mut self) -> Result<(), Ended> {
         self.tell(Step::Structure)?;
-        match schema_differs(self.connection) {
+        match schema_differs(self.connection, self.pristine) {
             Ok(false) => {}
             Ok(true) => self.note(None, None, "the schema is not as it was made".into()),
             Err(error) => self.note(None, None, format!("the schema: {error}")),
@@ -297,7 +309,7 @@ fn read(
     Ok((count, sum))
 }
 
-fn schema_differs(connection: &Connection) -> rusqlite::Result<bool> {
+fn schema_differs(connection: &Connection, pristine: &Connection) -> rusqlite::Result<bool> {
     let described = |connection: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
         connection
             .prepare(
@@ -306,5 +318,5 @@ fn schema_differs(connection: &Connection) -> rusqlite::Result<bool> {
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()
     };
-    Ok(described(connection)? != described(&schema::pristine()?)?)
+    Ok(described(connection)? != described(pristine)?)
 }

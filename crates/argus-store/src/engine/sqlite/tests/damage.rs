@@ -1,10 +1,10 @@
 //! What a check finds: everything that changes a row, and nothing in a store that is whole.
 
-use std::fmt::Write;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::sums::TABLES;
@@ -221,29 +221,46 @@ fn a_check_can_be_ended() {
 }
 
 /// Everything that a reader could be told, or the error in its place.
-fn contents(database: &Path) -> Result<String, rusqlite::Error> {
+fn contents(database: &Path) -> Result<Vec<u8>, rusqlite::Error> {
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut all = String::new();
-    for checked in TABLES {
-        // By rowid or primary key, so that indexes have no say.
-        let select = format!("SELECT * FROM {} NOT INDEXED", checked.table);
-        let mut statement = connection.prepare(&select)?;
+    let mut all = Vec::new();
+    let mut tell = |text: &str| -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(text)?;
         let width = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             for column in 0..width {
-                write!(all, "{:?}|", row.get_ref(column)?).unwrap();
+                match row.get_ref(column)? {
+                    ValueRef::Null => all.push(0),
+                    ValueRef::Integer(number) => {
+                        all.push(1);
+                        all.extend(number.to_le_bytes());
+                    }
+                    ValueRef::Real(number) => {
+                        all.push(2);
+                        all.extend(number.to_bits().to_le_bytes());
+                    }
+                    ValueRef::Text(bytes) => {
+                        all.push(3);
+                        all.extend((bytes.len() as u64).to_le_bytes());
+                        all.extend(bytes);
+                    }
+                    ValueRef::Blob(bytes) => {
+                        all.push(4);
+                        all.extend((bytes.len() as u64).to_le_bytes());
+                        all.extend(bytes);
+                    }
+                }
             }
-            all.push('\n');
         }
+        Ok(())
+    };
+    for checked in TABLES {
+        // By rowid or primary key, so that indexes have no say.
+        tell(&format!("SELECT * FROM {} NOT INDEXED", checked.table))?;
     }
     // What only an index tells.
-    let failed = "SELECT id FROM spans INDEXED BY spans_failed WHERE status = 'ERR' ORDER BY id";
-    let mut statement = connection.prepare(failed)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        writeln!(all, "{}", row.get::<_, i64>(0)?).unwrap();
-    }
+    tell("SELECT id FROM spans INDEXED BY spans_failed WHERE status = 'ERR' ORDER BY id")?;
     Ok(all)
 }
 
