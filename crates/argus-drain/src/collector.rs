@@ -41,7 +41,7 @@ const BATCH_BYTES: u32 = 1 << 20;
 /// What was recorded is held against its limits this often,
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// and whenever this many rows have come, so that a flood does not outrun the limit of size.
-const PRUNE_ROWS: usize = 50_000;
+const PRUNE_ROWS: usize = 10_000;
 /// Rows removed in one transaction.
 const PRUNE_SLICE: usize = 1_000;
 /// What goes beyond its limits is removed for so long between two batches.
@@ -227,7 +227,10 @@ impl Collector {
 
     fn may_leave(&self, busy_at: Instant) -> bool {
         match self.options.idle_exit {
-            IdleExit::After(limit) => busy_at.elapsed() >= limit && !self.dirty,
+            IdleExit::After(limit) => {
+                let done = !self.dirty && self.pruning == Rest::Nothing;
+                busy_at.elapsed() >= limit && done
+            }
             IdleExit::Never => false,
         }
     }
@@ -491,16 +494,21 @@ impl Collector {
         }
         let began = Instant::now();
         self.pruned_at = Some(began);
-        self.unpruned_rows = 0;
+        // No fewer go than came, or a flood would outrun the limit of size.
+        let mut owed = std::mem::take(&mut self.unpruned_rows) as u64;
         loop {
             let retention = &self.options.retention;
             match self.sink.prune(retention, now, PRUNE_SLICE) {
-                Ok(pruned) => self.pruning = pruned.rest,
+                Ok(pruned) => {
+                    self.pruning = pruned.rest;
+                    owed = owed.saturating_sub(pruned.rows);
+                }
                 Err(CommitError::Superseded) => return Err(CollectorError::Superseded),
                 // The next batch says that the store cannot be written; pruning waits its turn.
                 Err(CommitError::Unwritable(_)) => self.pruning = Rest::Nothing,
             }
-            if self.pruning == Rest::Nothing || began.elapsed() >= PRUNE_FOR {
+            let enough = owed == 0 && began.elapsed() >= PRUNE_FOR;
+            if self.pruning == Rest::Nothing || enough {
                 return Ok(());
             }
         }
