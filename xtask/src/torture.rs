@@ -74,7 +74,7 @@ const TORTURES: [Torture; 14] = [
     spine("kill-collector", "kill_collector::", Some(1_000)),
     spine("fork", "fork::", Some(10_000)),
     spine("threads", "threads::", Some(40_000)),
-    spine("disk-full", "disk_full::", None),
+    spine("disk-full", "disk_full::", Some(1)),
     spine("read-only", "read_only::", None),
     spine("eio", "eio::", None),
     spool("bitflip", "damage::", 10_000),

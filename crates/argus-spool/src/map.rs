@@ -8,6 +8,9 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
+/// `chattr +C`: overwrite in place.
+const FS_NOCOW_FL: libc::c_int = 0x0080_0000;
+
 /// A file's bytes in memory, shared with every process that maps or reads the file.
 ///
 /// It is never unmapped by dropping: threads of the host may still hold its address. Whoever knows
@@ -51,6 +54,7 @@ impl Mapping {
         }
         // SAFETY: `fd` was just opened and nobody else owns it.
         let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        write_in_place(&file);
         let mapped = allocate(&file, length).and_then(|()| Self::of(&file, length));
         if mapped.is_err() && create == Create::Exclusively {
             // SAFETY: as for `open`.
@@ -132,6 +136,28 @@ impl Mapping {
         assert!(offset as usize + bytes.len() <= self.length);
         // SAFETY: inside the mapping as just asserted; owned by the caller.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(offset), bytes.len()) };
+    }
+}
+
+/// On btrfs, makes a new file one that is written in place (`NOCOW`). Else a page that was written
+/// back needs new room when it is written to again, and where there is none the host dies of
+/// `SIGBUS`. What cannot be had is not asked for twice: a file with contents keeps its way.
+fn write_in_place(file: &OwnedFd) {
+    // SAFETY: plain memory that the kernel fills; a zeroed one names no file system.
+    let mut system: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a descriptor that is open, and a valid place to write to.
+    let told = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut system) };
+    if told != 0 || system.f_type != libc::BTRFS_SUPER_MAGIC {
+        return;
+    }
+    let mut flags: libc::c_int = 0;
+    // SAFETY: both requests read or write one integer (the size in their names is a historic
+    // mistake) at a valid place.
+    unsafe {
+        if libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) == 0 {
+            flags |= FS_NOCOW_FL;
+            libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags);
+        }
     }
 }
 

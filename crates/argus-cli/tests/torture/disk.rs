@@ -1,5 +1,7 @@
 //! Small file systems that can be filled, broken, and thrown away. Only for a test that is alone.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,8 +23,8 @@ impl Kind {
     /// The least that its maker accepts, or enough.
     fn megabytes(self) -> u64 {
         match self {
-            Self::Memory => 24,
-            Self::Ext4 => 48,
+            Self::Memory => 64,
+            Self::Ext4 => 96,
             Self::Xfs => 320,
             Self::Btrfs => 160,
         }
@@ -56,7 +58,7 @@ impl Disk {
             run("mount", &["-t", "tmpfs", "-o", &size, "torture"], &folder)
         } else {
             let image = bed.path("image");
-            let file = std::fs::File::create(&image).unwrap();
+            let file = File::create(&image).unwrap();
             file.set_len(kind.megabytes() << 20).unwrap();
             run(&format!("mkfs.{}", kind.name()), &["-q"], &image)
                 && run("mount", &["-o", "loop", image.to_str().unwrap()], &folder)
@@ -78,6 +80,19 @@ impl Disk {
         let free = self.free();
         let size = free.saturating_sub(room).to_string();
         assert!(run("fallocate", &["-l", &size], &ballast), "{free} free");
+        ballast
+    }
+
+    /// A file that leaves nothing free.
+    pub(crate) fn fill_up(&self) -> PathBuf {
+        let ballast = self.folder.join("ballast");
+        let mut file = File::create(&ballast).unwrap();
+        // What could be written may have been promised only; syncing tells how much was kept.
+        for block in [1 << 20, 1 << 16, 1 << 12] {
+            let block = vec![1; block];
+            while file.write_all(&block).is_ok() {}
+            let _ = file.sync_all();
+        }
         ballast
     }
 

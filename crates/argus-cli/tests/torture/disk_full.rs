@@ -3,12 +3,14 @@
 
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use super::alone::{Own, alone};
 use super::bed::{Bed, Guarded, until};
 use super::disk::{Disk, Kind};
 use super::host::{OWN_CODE, OWN_WORDS, SAID};
 use super::ledger::{Ledger, Said};
+use super::rounds;
 
 const BUDGET: u64 = 2 << 20;
 
@@ -55,6 +57,48 @@ fn a_full_disk_costs_records_that_are_counted_and_nothing_else() {
                 "{}: the host ended with its own words and code",
                 disk.name()
             );
+        }
+    });
+}
+
+/// Pages that the kernel has written back are written to again when chunks are re-used. Where that
+/// needs new room (btrfs without `NOCOW`) a full disk would kill the host.
+#[test]
+fn a_disk_that_fills_up_behind_re_used_chunks_kills_nobody() {
+    let name = "disk_full::a_disk_that_fills_up_behind_re_used_chunks_kills_nobody";
+    alone(name, Own::Mounts, || {
+        // The short form tries the one where it is hard.
+        let others = Kind::ALL.into_iter().filter(|_| rounds(0) > 0);
+        for disk in others.chain([Kind::Btrfs]).filter_map(Disk::mount) {
+            let bed = &disk.bed;
+            let (signals, said) = (bed.path(""), bed.path("said"));
+            bed.drain();
+            // The spool must leave the store the room that it needs to take the spool in.
+            bed.control().set_budget(2 * BUDGET);
+            let collector = Guarded(
+                bed.argus(&["collector", "--idle-exit", "never"])
+                    .spawn()
+                    .unwrap(),
+            );
+            let mut host = bed.host(&format!("through-a-breakdown:{}", signals.display()));
+            let mut host = Guarded(host.env(SAID, &said).spawn().unwrap());
+            until("chunks are re-used", || {
+                bed.number("SELECT count(*) FROM metrics") > 20_000
+            });
+            let ballast = disk.fill_up();
+            // Long enough for what the host has to be written all over, again.
+            std::thread::sleep(Duration::from_secs(1));
+            std::fs::remove_file(ballast).unwrap();
+            std::fs::write(signals.join("over"), "").unwrap();
+            let status = host.0.wait().unwrap();
+            assert_eq!(status.code(), Some(OWN_CODE), "{}: {status}", disk.name());
+            drop(collector);
+            bed.drain();
+            let ledger = Ledger::of_lanes(bed, Said::read(&said));
+            ledger.settle(&format!(
+                "disk-full, behind re-used chunks on {}",
+                disk.name()
+            ));
         }
     });
 }

@@ -32,7 +32,8 @@ fn a_program_outlives_the_device_that_it_records_to() {
             std::thread::sleep(std::time::Duration::from_secs(2));
             std::fs::write(signals.join("over"), "").unwrap();
             let status = host.0.wait().unwrap();
-            println!("{}: broken {broken}, {status}", disk.name());
+            let how = if broken { "broken" } else { "cannot be broken" };
+            println!("{}: {how}, the host: {status}", disk.name());
             // Wrong today: a page that was written back cannot be written to again, and the kernel
             // says so by SIGBUS. Only a handler of ours in the host, or `pwrite`, could avert it.
             let killed = status.signal() == Some(SIGBUS);

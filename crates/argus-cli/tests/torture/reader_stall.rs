@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::bed::{Bed, Guarded};
 use super::host::{OWN_CODE, SAID};
@@ -9,6 +10,8 @@ use super::ledger::{Ledger, Said};
 use super::rounds;
 
 const MOST_WAL: u64 = 128 << 20;
+/// A collector that commits nothing for this long while it has something holds back.
+const WITHOUT_PROGRESS: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_stopped_reader_stops_nobody_and_the_wal_stays_bounded() {
@@ -40,7 +43,7 @@ fn a_stopped_reader_stops_nobody_and_the_wal_stays_bounded() {
     let mut most = 0;
     let mut look = || {
         most = most.max(std::fs::metadata(&wal).map_or(0, |data| data.len()));
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     };
     let status = loop {
         look();
@@ -49,17 +52,14 @@ fn a_stopped_reader_stops_nobody_and_the_wal_stays_bounded() {
         }
     };
     assert_eq!(status.code(), Some(OWN_CODE));
-    // As long as it has something to do, or holds back because of the reader.
-    let mut stored = -1;
-    loop {
-        for _ in 0..100 {
-            look();
-        }
+    // Until it has done everything, or holds back because of the reader.
+    let (mut stored, mut since) = (-1, Instant::now());
+    while stored < i64::from(records) && since.elapsed() < WITHOUT_PROGRESS {
+        look();
         let now = bed.number("SELECT count(*) FROM metrics");
-        if now == stored {
-            break;
+        if now != stored {
+            (stored, since) = (now, Instant::now());
         }
-        stored = now;
     }
     println!(
         "reader-stall: at most {} MiB of WAL, {stored} stored beside the reader",
