@@ -11,6 +11,8 @@ const PACE: Duration = Duration::from_millis(100);
 pub(crate) struct Progress {
     on_terminal: bool,
     shown_at: Option<Instant>,
+    /// Width of the last picture, which the next one has to cover.
+    width: usize,
 }
 
 impl Progress {
@@ -19,6 +21,7 @@ impl Progress {
         Self {
             on_terminal: io::stderr().is_terminal(),
             shown_at: None,
+            width: 0,
         }
     }
 
@@ -31,10 +34,12 @@ impl Progress {
         self.write(&text());
     }
 
-    fn write(&self, text: &str) {
+    /// Without control sequences, which not everybody who sets `NO_COLOR` can read.
+    fn write(&mut self, text: &str) {
         let mut out = io::stderr().lock();
-        let _ = write!(out, "\r{text}\x1b[K");
+        let _ = write!(out, "\r{text:width$}\r", width = self.width);
         let _ = out.flush();
+        self.width = text.chars().count();
     }
 }
 

@@ -30,14 +30,14 @@ use crate::map::{Create, Mapping};
 use crate::monotonic_now;
 
 /// How long a heartbeat is good for.
-pub const HEARTBEAT_GOOD_FOR: Duration = Duration::from_millis(1_200);
+pub const HEARTBEAT_GOOD_FOR: Duration = Duration::from_millis(1_000);
 /// The disk budget of a data folder where none is set: 1 GiB.
 pub const DEFAULT_BUDGET: u64 = 1 << 30;
 
 const PAGE: usize = 4096;
 const MAGIC: u64 = u64::from_le_bytes(*b"ARGSCTL1");
 /// How long a started collector is given before somebody else starts one.
-const START_GRACE: Duration = Duration::from_millis(1_200);
+const START_GRACE: Duration = Duration::from_millis(1_000);
 /// For guests the grace doubles with every start that came to nothing, this many times: a collector
 /// that cannot work must not cost its hosts a process a second.
 const MOST_DOUBLINGS: u32 = 6;

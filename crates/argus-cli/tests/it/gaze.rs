@@ -227,8 +227,9 @@ fn thirty_seconds_give_at_least_six_measurements() {
 #[test]
 fn a_process_with_high_cpu_load_is_never_shown_idle() {
     let home = Home::new();
-    let stranger = Stranger::run(&home.path(""), "python3 -c 'while True: pass'");
-    let mut gaze = gaze(&home, &stranger, &["--interval", "0.2"]);
+    // Busy from its first moment, unlike an interpreter that has to be loaded.
+    let stranger = Stranger::run(&home.path(""), "while :; do :; done");
+    let mut gaze = gaze(&home, &stranger, &["--interval", "0.5"]);
     gaze.wait_for("Metrics: CPU=");
     gaze.wait_for("Metrics: CPU=");
     gaze.signal(Signal::INT);

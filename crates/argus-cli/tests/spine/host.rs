@@ -14,6 +14,7 @@ fn play() {
     };
     let (role, argument) = role.split_once(':').unwrap_or((&role, ""));
     match role {
+        "spans" => spans(argument.parse().unwrap()),
         "blink" => blink(argument.parse().unwrap()),
         other => panic!("no role {other}"),
     }
@@ -32,5 +33,11 @@ fn blink(count: u32) {
     let end = Instant::now() + Duration::from_secs(1);
     while Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn spans(count: u64) {
+    for number in 0..count {
+        drop(span!("inner", number = number));
     }
 }
