@@ -20,13 +20,17 @@ use crate::process::{self, Process};
 
 const STACK: usize = 64 * 1024;
 /// What the collector needs of the host's environment.
-const KEPT_VARIABLES: [&str; 6] = [
+const KEPT_VARIABLES: [&str; 10] = [
     "HOME",
     "PATH",
     "TMPDIR",
     "ARGUS_LOG",
     "ARGUS_HOME",
     "ARGUS_DB",
+    "ARGUS_RETAIN_AGE",
+    "ARGUS_RETAIN_SIZE",
+    "ARGUS_RETAIN_SESSIONS",
+    "ARGUS_RETAIN_GROUPS",
 ];
 
 /// The collector could not be had.

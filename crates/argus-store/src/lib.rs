@@ -9,7 +9,7 @@
 //! - [`query`]: the reading side: pages, live state, statistics.
 //! - [`retention`]: how long things are kept.
 //! - [`verify`]: what a check of everything stored reports.
-//! - [`salvage`]: what saving a damaged store's rows reports.
+//! - [`mod@salvage`]: what saving a damaged store's rows reports.
 //! - [`engine`]: SQLite (the default) and memory (for tests).
 //! - `conformance` (tests): the laws, run against every engine.
 //!

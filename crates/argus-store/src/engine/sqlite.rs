@@ -109,7 +109,7 @@ pub fn check_place(database: &Path) -> Result<(), OpenError> {
 /// Checks everything stored in the default engine's file, without changing it.
 ///
 /// `watch` is called every few milliseconds and ends the check with
-/// [`ControlFlow::Break`]. Reads rows in transactions of a thousand rows; only the last steps (the
+/// [`ControlFlow::Break`](std::ops::ControlFlow::Break). Reads rows in transactions of a thousand rows; only the last steps (the
 /// sums of the rollups, the structure of the file) must see one state of all pages and hold one
 /// read transaction each, during which the WAL of a busy writer grows.
 pub fn check(database: &Path, watch: Watch<'_>) -> Result<Report, OpenError> {
