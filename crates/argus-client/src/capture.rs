@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::{Debug, Write as _};
 
-use argus_model::codec::{Encoder, Full};
+use argus_model::codec::{Encoder, Full, Packed, Small};
 use argus_model::value;
 
 /// The most bytes that are kept of a text.
@@ -45,6 +45,19 @@ impl Captured<'_> {
                 value::encode_cut_text(out, beginning(text), length)
             }
             Self::Verbatim(text) => value::encode_verbatim(out, beginning(text)),
+        }
+    }
+
+    /// Appends `before` and the value, if that is told in a few bytes.
+    #[inline]
+    pub(crate) fn push(&self, out: &mut Small, before: Packed) -> Option<()> {
+        match self {
+            Self::None => out.push(before.then(value::packed_none())),
+            Self::Bool(truth) => out.push(before.then(value::packed_bool(*truth))),
+            Self::Int(number) => out.push(before.then(value::packed_int(*number)?)),
+            Self::Float(number) => value::push_float(out, before, *number),
+            Self::Text(text) => value::push_text(out, before, text),
+            Self::Verbatim(_) => None,
         }
     }
 }

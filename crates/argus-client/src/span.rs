@@ -2,11 +2,13 @@
 
 use std::marker::PhantomData;
 
-use argus_model::record::{OutcomeHead, encode_parameter_key};
-use argus_spool::{Weight, span_end, span_start};
+use argus_model::SpanNumber;
+use argus_model::codec::Small;
+use argus_model::record::{OutcomeHead, encode_parameter_key, packed_parameter_key};
+use argus_spool::{Definition, Thread, Weight};
 
 use crate::capture::Captured;
-use crate::current::{self, Current};
+use crate::current::Current;
 use crate::name::StaticName;
 
 /// Opens a span that ends when the answer goes out of scope.
@@ -59,18 +61,15 @@ impl SpanGuard {
     /// Opens a span of this name with the values of its keys, inside the thread's current one.
     #[inline]
     pub fn enter(name: &'static StaticName, values: &[Captured<'_>]) -> Self {
-        let before = current::current();
+        let thread = Thread::mine();
+        let before = thread.current();
         let mut within = before;
         if before.is_recorded() {
-            let number = span_start(name.definition(), before.number(), |out| {
-                for (index, value) in (0..).zip(values) {
-                    encode_parameter_key(out, index)?;
-                    value.encode(out)?;
-                }
-                Ok(())
-            });
+            let number = start(thread, name.definition(), before.number(), values);
             within = Current::span(number);
-            current::replace(if number.is_none() { before } else { within });
+            if !number.is_none() {
+                thread.replace(within);
+            }
         }
         let panicking_before = std::thread::panicking();
         Self {
@@ -82,28 +81,55 @@ impl SpanGuard {
     }
 }
 
+#[inline]
+fn start(
+    thread: Thread,
+    name: &'static Definition,
+    parent: SpanNumber,
+    values: &[Captured<'_>],
+) -> SpanNumber {
+    let mut fields = Small::new();
+    let all = values
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, value)| value.push(&mut fields, packed_parameter_key(index)?));
+    match all {
+        Some(()) => thread.span_start_small(name, parent, &fields),
+        None => thread.span_start(name, parent, |out| {
+            for (index, value) in (0..).zip(values) {
+                encode_parameter_key(out, index)?;
+                value.encode(out)?;
+            }
+            Ok(())
+        }),
+    }
+}
+
 impl Drop for SpanGuard {
     #[inline]
     fn drop(&mut self) {
         if !self.within.is_recorded() {
             return;
         }
-        current::replace(self.before);
-        if self.within.of_this_life() != self.within {
+        let thread = Thread::mine();
+        thread.replace(self.before);
+        if !self.within.is_of_this_life() {
             return;
         }
-        let failed = std::thread::panicking() && !self.panicking_before;
-        let weight = if failed {
-            Weight::Error
+        let number = self.within.number();
+        if std::thread::panicking() && !self.panicking_before {
+            end_failed(thread, number);
         } else {
-            Weight::Normal
-        };
-        let head = OutcomeHead {
-            exception: failed,
-            ..OutcomeHead::default()
-        };
-        span_end(self.within.number(), head, weight, |out| {
-            if failed { out.text("panicked") } else { Ok(()) }
-        });
+            thread.span_end_small(number, OutcomeHead::default(), &Small::new());
+        }
     }
+}
+
+#[cold]
+fn end_failed(thread: Thread, number: SpanNumber) {
+    let head = OutcomeHead {
+        exception: true,
+        ..OutcomeHead::default()
+    };
+    thread.span_end(number, head, Weight::Error, |out| out.text("panicked"));
 }

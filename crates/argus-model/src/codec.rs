@@ -1,12 +1,16 @@
 //! The bytes of a payload: fixed words, variable-length integers, and counted text.
 //!
 //! [`Encoder`] writes into space that the caller already owns and never allocates; running out of
-//! it is [`Full`], after which the caller finds more space and starts over. [`Decoder`] reads bytes
+//! it is [`Full`], after which the caller finds more space and starts over with another encoder. [`Decoder`] reads bytes
 //! that may come from a damaged disk or a hostile program: every length is checked, nothing
 //! panics, and what does not parse is [`Malformed`].
 //!
 //! Integers are little-endian. A `varint` is LEB128 (seven bits a byte, low bits first, at most
 //! ten bytes), signed ones zig-zag first. Text is a varint byte length and UTF-8.
+
+mod small;
+
+pub use small::{Packed, Small};
 
 /// The space given to an [`Encoder`] is too small for what was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,65 +25,101 @@ pub struct Malformed;
 /// Writes a payload into borrowed space.
 #[derive(Debug)]
 pub struct Encoder<'a> {
-    space: &'a mut [u8],
-    used: usize,
+    /// What has not been written yet.
+    rest: &'a mut [u8],
+    space: usize,
 }
 
 impl<'a> Encoder<'a> {
     /// An encoder that fills `space` from its start.
     #[inline]
     pub fn new(space: &'a mut [u8]) -> Self {
-        Self { space, used: 0 }
+        Self {
+            space: space.len(),
+            rest: space,
+        }
     }
 
     /// Bytes written so far.
     #[inline]
     pub fn used(&self) -> usize {
-        self.used
+        self.space - self.rest.len()
     }
 
-    /// Bytes that can still be written.
+    /// The next `N` bytes, which count as written.
     #[inline]
-    pub fn room(&self) -> usize {
-        self.space.len() - self.used
+    fn next<const N: usize>(&mut self) -> Result<&'a mut [u8; N], Full> {
+        let rest = std::mem::take(&mut self.rest);
+        match rest.split_first_chunk_mut() {
+            Some((next, rest)) => {
+                self.rest = rest;
+                Ok(next)
+            }
+            None => Err(Full),
+        }
+    }
+
+    /// Appends so many bytes as the program's text says.
+    #[inline]
+    pub fn array<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Full> {
+        *self.next()? = bytes;
+        Ok(())
     }
 
     /// Appends raw bytes.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        let end = self.used + bytes.len();
-        self.space
-            .get_mut(self.used..end)
-            .ok_or(Full)?
-            .copy_from_slice(bytes);
-        self.used = end;
+        let rest = std::mem::take(&mut self.rest);
+        let (next, rest) = rest.split_at_mut_checked(bytes.len()).ok_or(Full)?;
+        next.copy_from_slice(bytes);
+        self.rest = rest;
+        Ok(())
+    }
+
+    /// Appends bytes that were put together before.
+    #[inline]
+    pub fn packed(&mut self, packed: Packed) -> Result<(), Full> {
+        let bytes = packed.bytes();
+        let length = packed.length();
+        let Some(space) = self.rest.first_chunk_mut() else {
+            return self.bytes(&bytes[..length]);
+        };
+        // What is written beyond is overwritten by what comes next, or cut off by the record's length.
+        *space = bytes;
+        self.rest = &mut std::mem::take(&mut self.rest)[length..];
         Ok(())
     }
 
     /// Appends one byte.
     #[inline]
     pub fn u8(&mut self, value: u8) -> Result<(), Full> {
-        *self.space.get_mut(self.used).ok_or(Full)? = value;
-        self.used += 1;
-        Ok(())
+        self.array([value])
+    }
+
+    /// Appends a byte that is known only afterwards; it is zero until then.
+    #[inline]
+    pub fn later_u8(&mut self) -> Result<&'a mut u8, Full> {
+        let [byte] = self.next()?;
+        *byte = 0;
+        Ok(byte)
     }
 
     /// Appends four bytes.
     #[inline]
     pub fn u32(&mut self, value: u32) -> Result<(), Full> {
-        self.bytes(&value.to_le_bytes())
+        self.array(value.to_le_bytes())
     }
 
     /// Appends eight bytes.
     #[inline]
     pub fn u64(&mut self, value: u64) -> Result<(), Full> {
-        self.bytes(&value.to_le_bytes())
+        self.array(value.to_le_bytes())
     }
 
     /// Appends a signed word.
     #[inline]
     pub fn i64(&mut self, value: i64) -> Result<(), Full> {
-        self.bytes(&value.to_le_bytes())
+        self.array(value.to_le_bytes())
     }
 
     /// Appends a floating-point number, bit for bit.
@@ -91,26 +131,17 @@ impl<'a> Encoder<'a> {
     /// Appends an unsigned integer in one to ten bytes.
     #[inline]
     pub fn varint(&mut self, value: u64) -> Result<(), Full> {
-        // One look at the room where there is enough for the longest.
-        if let Some(space) = self.space[self.used..].first_chunk_mut::<10>() {
-            self.used += write_varint(space, value);
-            return Ok(());
+        if value < 0x80 {
+            return self.u8(value.to_le_bytes()[0]);
         }
+        self.long_varint(value)
+    }
+
+    #[cold]
+    fn long_varint(&mut self, value: u64) -> Result<(), Full> {
         let mut bytes = [0; 10];
         let length = write_varint(&mut bytes, value);
         self.bytes(&bytes[..length])
-    }
-
-    /// Appends a tag and an unsigned integer.
-    #[inline]
-    pub fn tagged_varint(&mut self, tag: u8, value: u64) -> Result<(), Full> {
-        if let Some([first, space @ ..]) = self.space[self.used..].first_chunk_mut::<11>() {
-            *first = tag;
-            self.used += 1 + write_varint(space, value);
-            return Ok(());
-        }
-        self.u8(tag)?;
-        self.varint(value)
     }
 
     /// Appends a signed integer; small magnitudes take one byte.
@@ -136,16 +167,8 @@ impl<'a> Encoder<'a> {
             }
         }
     }
-
-    /// Overwrites one byte already written, for a count known only afterwards.
-    pub fn patch(&mut self, at: usize, value: u8) {
-        if let Some(byte) = self.space[..self.used].get_mut(at) {
-            *byte = value;
-        }
-    }
 }
 
-#[inline]
 fn write_varint(space: &mut [u8; 10], mut value: u64) -> usize {
     let mut length = 0;
     for byte in space {
@@ -294,6 +317,20 @@ mod tests {
             prop_assert_eq!(decoder.text(), Ok(text.as_str()));
             prop_assert_eq!(decoder.optional_text(), Ok(absent.as_deref()));
             prop_assert!(decoder.is_empty());
+        }
+
+        #[test]
+        fn packed_bytes_are_written_as_they_would_be_one_by_one(a: u8, b: u32, c: u8, room in 6..16_usize) {
+            let packed = Packed::byte(a).then(Packed::u32(b)).then(Packed::byte(c));
+            let mut space = vec![0; room];
+            let mut encoder = Encoder::new(&mut space);
+            encoder.packed(packed).unwrap();
+            prop_assert_eq!(encoder.used(), 6);
+            let mut one_by_one = [0; 6];
+            let mut encoder = Encoder::new(&mut one_by_one);
+            encoder.u8(a).and(encoder.u32(b)).and(encoder.u8(c)).unwrap();
+            prop_assert_eq!(&space[..6], &one_by_one);
+            prop_assert_eq!(Encoder::new(&mut space[..5]).packed(packed), Err(Full));
         }
 
         #[test]

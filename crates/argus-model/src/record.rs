@@ -6,7 +6,7 @@
 //!
 //! Every payload begins with a 32-bit word, so that the words after it are aligned in the spool.
 
-use crate::codec::{Decoder, Encoder, Full, Malformed};
+use crate::codec::{Decoder, Encoder, Full, Malformed, Packed};
 use crate::identity::SpanNumber;
 use crate::name::{NameNumber, NameText};
 use crate::time::{ClockAnchor, Monotonic, Timestamp};
@@ -386,6 +386,13 @@ pub fn encode_parameter_key(out: &mut Encoder<'_>, index: u32) -> Result<(), Ful
     out.varint(u64::from(index) + 1)
 }
 
+/// The key of the parameter with this index, where it is one byte long.
+#[inline]
+pub fn packed_parameter_key(index: usize) -> Option<Packed> {
+    let key = u8::try_from(index + 1).ok()?;
+    (key < 0x80).then(|| Packed::byte(key))
+}
+
 /// Appends a key spelled out; a value must follow.
 pub fn encode_text_key(out: &mut Encoder<'_>, key: &str) -> Result<(), Full> {
     out.varint(0)?;
@@ -394,7 +401,7 @@ pub fn encode_text_key(out: &mut Encoder<'_>, key: &str) -> Result<(), Full> {
 
 mod decode;
 mod encode;
-pub use encode::{OutcomeHead, encode_span_end_head, encode_span_start_head};
+pub use encode::{Head, OutcomeHead, span_end_head, span_start_head};
 
 impl<'a> Record<'a> {
     /// Reads the payload of a record of this kind.

@@ -17,11 +17,12 @@
 //! 9    object     text (class name), 8 bytes address
 //! 10   sequence   byte shape, varint length, byte shown, shown × value
 //! 11   mapping    varint length, byte shown, shown × key value
+//! 12   integer    4 bytes
 //! ```
 
 use std::fmt::Write as _;
 
-use crate::codec::{Decoder, Encoder, Full, Malformed, zig_zag};
+use crate::codec::{Decoder, Encoder, Full, Malformed, Packed, Small, zig_zag};
 
 /// How deep a hostile value may nest before it is malformed.
 const MAX_DEPTH: u8 = 16;
@@ -107,14 +108,14 @@ impl Value {
                 shown,
                 length,
             } => {
-                encode_sequence_head(out, *shape, *length, few(shown))?;
+                *encode_sequence_head(out, *shape, *length)? = few(shown);
                 shown
                     .iter()
                     .take(255)
                     .try_for_each(|value| value.encode(out))
             }
             Self::Mapping { keys, length } => {
-                encode_mapping_head(out, *length, few(keys))?;
+                *encode_mapping_head(out, *length)? = few(keys);
                 keys.iter().take(255).try_for_each(|key| key.encode(out))
             }
         }
@@ -160,7 +161,22 @@ impl Value {
 /// Appends an integer's tag and bytes, without building a [`Value`].
 #[inline]
 pub fn encode_int(out: &mut Encoder<'_>, value: i64) -> Result<(), Full> {
-    out.tagged_varint(3, zig_zag(value))
+    if let Some(packed) = packed_int(value) {
+        return out.packed(packed);
+    }
+    out.u8(3)?;
+    out.varint(zig_zag(value))
+}
+
+/// Tag and bytes of an integer; nothing for one beyond 32 bits.
+#[inline]
+pub fn packed_int(value: i64) -> Option<Packed> {
+    // The two short forms that take no shifting: a varint of one byte, and four bytes as they are.
+    if let Some(short @ 0..0x80) = u8::try_from(zig_zag(value)).ok() {
+        return Some(Packed::byte(3).then(Packed::byte(short)));
+    }
+    let value = i32::try_from(value).ok()?;
+    Some(Packed::byte(12).then(Packed::u32(value.cast_unsigned())))
 }
 
 /// Appends a float's tag and bytes.
@@ -170,10 +186,18 @@ pub fn encode_float(out: &mut Encoder<'_>, value: f64) -> Result<(), Full> {
     out.f64(value)
 }
 
+/// Appends `before` and a float; nothing when it does not fit.
+#[inline]
+pub fn push_float(out: &mut Small, before: Packed, value: f64) -> Option<()> {
+    out.push(before.then(Packed::byte(4)))?;
+    out.push(Packed::u64(value.to_bits()))
+}
+
 /// Appends a text's tag and bytes.
 #[inline]
 pub fn encode_text(out: &mut Encoder<'_>, text: &str) -> Result<(), Full> {
-    out.tagged_varint(5, text.len() as u64)?;
+    out.u8(5)?;
+    out.varint(text.len() as u64)?;
     out.bytes(text.as_bytes())
 }
 
@@ -190,10 +214,36 @@ pub fn encode_verbatim(out: &mut Encoder<'_>, text: &str) -> Result<(), Full> {
     out.text(text)
 }
 
-/// Appends the mark of a sensitive value.
+/// The bytes of `None`.
 #[inline]
+pub fn packed_none() -> Packed {
+    Packed::byte(0)
+}
+
+/// The bytes of a truth value.
+#[inline]
+pub fn packed_bool(value: bool) -> Packed {
+    Packed::byte(1 + u8::from(value))
+}
+
+/// Appends `before` and a text; nothing when it does not fit.
+#[inline]
+pub fn push_text(out: &mut Small, before: Packed, text: &str) -> Option<()> {
+    // What fits has a length of one byte.
+    let length = u8::try_from(text.len()).ok().filter(|it| *it < 0x80)?;
+    out.push(before.then(Packed::byte(5)).then(Packed::byte(length)))?;
+    out.push_bytes(text.as_bytes())
+}
+
+/// The mark of a sensitive value.
+#[inline]
+pub fn packed_masked() -> Packed {
+    Packed::byte(8)
+}
+
+/// Appends the mark of a sensitive value.
 pub fn encode_masked(out: &mut Encoder<'_>) -> Result<(), Full> {
-    out.u8(8)
+    out.packed(packed_masked())
 }
 
 /// Appends class and address of an object.
@@ -203,24 +253,22 @@ pub fn encode_object(out: &mut Encoder<'_>, class: &str, address: u64) -> Result
     out.u64(address)
 }
 
-/// Appends a sequence's head; exactly `shown` values must follow.
-pub fn encode_sequence_head(
-    out: &mut Encoder<'_>,
+/// Appends a sequence's head; exactly as many values must follow as the answer is then set to.
+pub fn encode_sequence_head<'a>(
+    out: &mut Encoder<'a>,
     shape: Shape,
     length: u64,
-    shown: u8,
-) -> Result<(), Full> {
-    out.u8(10)?;
-    out.u8(shape as u8)?;
+) -> Result<&'a mut u8, Full> {
+    out.array([10, shape as u8])?;
     out.varint(length)?;
-    out.u8(shown)
+    out.later_u8()
 }
 
-/// Appends a mapping's head; exactly `shown` keys must follow.
-pub fn encode_mapping_head(out: &mut Encoder<'_>, length: u64, shown: u8) -> Result<(), Full> {
+/// Appends a mapping's head; exactly as many keys must follow as the answer is then set to.
+pub fn encode_mapping_head<'a>(out: &mut Encoder<'a>, length: u64) -> Result<&'a mut u8, Full> {
     out.u8(11)?;
     out.varint(length)?;
-    out.u8(shown)
+    out.later_u8()
 }
 
 fn few(values: &[Value]) -> u8 {
@@ -234,6 +282,7 @@ fn decode_nested(input: &mut Decoder<'_>, depth: u8) -> Result<Value, Malformed>
         1 => Value::Bool(false),
         2 => Value::Bool(true),
         3 => Value::Int(input.signed()?),
+        12 => Value::Int(input.u32()?.cast_signed().into()),
         4 => Value::Float(input.f64()?),
         5 => Value::Text(input.text()?.to_owned()),
         6 => Value::CutText {

@@ -1,8 +1,8 @@
 //! The arguments of a call, as the vectorcall protocol passes them.
 
-use argus_model::codec::{Encoder, Full};
-use argus_model::record::{encode_parameter_key, encode_text_key};
-use argus_model::value::{Shape, encode_masked};
+use argus_model::codec::{Encoder, Full, Small};
+use argus_model::record::{encode_parameter_key, encode_text_key, packed_parameter_key};
+use argus_model::value::{Shape, encode_masked, packed_masked};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -40,9 +40,10 @@ impl<'a> Arguments<'a> {
     /// # Safety
     /// The three are as the vectorcall protocol has them, and stay alive for `'a`.
     #[inline]
-    pub(crate) unsafe fn of(args: *const Object, positional: usize, keywords: Object) -> Self {
+    pub(crate) unsafe fn of(args: *const Object, flagged_count: usize, keywords: Object) -> Self {
         // SAFETY: `args` holds the positional arguments and one value for each keyword.
         unsafe {
+            let positional = ffi::PyVectorcall_NARGS(flagged_count).cast_unsigned();
             let named = if keywords.is_null() {
                 0
             } else {
@@ -97,8 +98,29 @@ impl<'a> Arguments<'a> {
         Ok(())
     }
 
-    /// Whether no argument needs foreign code.
+    /// Appends the arguments as fields, when each is told in a few bytes.
     #[inline]
+    pub(crate) fn push_small(&self, plan: &Plan, fields: &mut Small) -> Option<()> {
+        if plan.arguments == Capture::No {
+            return Some(());
+        }
+        if plan.serializer.is_some() || self.all.len() > plan.positional || !self.keywords.is_null()
+        {
+            return None;
+        }
+        for (index, (value, parameter)) in self.all.iter().zip(&plan.parameters).enumerate() {
+            let key = packed_parameter_key(index)?;
+            if parameter.masked {
+                fields.push(key.then(packed_masked()))?;
+            } else {
+                // SAFETY: the arguments are alive, and the thread is attached.
+                unsafe { smart::push(fields, key, *value, plan.max_repr)? };
+            }
+        }
+        Some(())
+    }
+
+    /// Whether no argument needs foreign code.
     pub(crate) fn are_direct(&self, plan: &Plan) -> bool {
         // SAFETY: the arguments are alive, and a call is only made by an attached thread.
         plan.serializer.is_none()
@@ -109,11 +131,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// Appends the arguments as fields; none of them needs foreign code.
-    #[inline]
     pub(crate) fn encode_direct(&self, plan: &Plan, out: &mut Encoder<'_>) -> Result<(), Full> {
-        if plan.arguments == Capture::No {
-            return Ok(());
-        }
         self.each(plan, |key, passed| {
             encode_key(key, out)?;
             match passed {
@@ -162,8 +180,9 @@ impl<'a> Arguments<'a> {
     }
 }
 
+#[inline]
 fn narrow(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
+    index as u32
 }
 
 /// The parameter that a keyword names; names are nearly always the same object.

@@ -1,13 +1,12 @@
 //! A monitored call: the hot path.
 
-use argus_client::current::{self, Current};
+use argus_client::current::{Current, Thread};
 use argus_spool::monotonic_now;
 use pyo3::ffi;
 
 use crate::arguments::Arguments;
 use crate::monitored::Monitored;
-use crate::object::Object;
-use crate::plan::Plan;
+use crate::object::{self, Object};
 use crate::{context, pressure, record, stack};
 
 /// The vectorcall slot.
@@ -20,63 +19,71 @@ pub(crate) unsafe extern "C" fn call(
     flagged_count: usize,
     keywords: Object,
 ) -> Object {
-    if stack::is_low() {
+    let thread = Thread::mine();
+    if stack::is_low(thread) {
         return refuse();
     }
     // SAFETY: the caller holds `this` and the arguments during the call; the thread is attached. The
     // callee may use the slot before the arguments exactly as we were allowed to.
     unsafe {
-        let monitored = this.cast::<Monitored>();
-        let plan = &*(*monitored).plan;
-        let run = || ffi::PyObject_Vectorcall((*monitored).function, args, flagged_count, keywords);
-        let positional = ffi::PyVectorcall_NARGS(flagged_count).cast_unsigned();
-        let arguments = Arguments::of(args, positional, keywords);
-        let before = context::here();
+        let monitored = &*this.cast::<Monitored>();
+        let plan = &*monitored.plan;
+        let before = context::here(thread);
         if !before.is_recorded() || (before.is_none() && !plan.sampler.next_is_recorded()) {
-            return call_unrecorded(plan, before, arguments, run);
+            return call_unrecorded(thread, monitored, before, args, flagged_count, keywords);
         }
         pressure::look(plan);
-        let number = record::start(plan, before.number(), arguments);
+        let passed = Arguments::of(args, flagged_count, keywords);
+        let number = record::start(thread, plan, before.number(), passed);
         // Without a number the start was lost; what is called inside then hangs on our parent.
         let within = if number.is_none() {
             before
         } else {
             Current::span(number)
         };
-        let place = current::replace(within);
-        let result = run();
-        current::replace(place);
-        if within.of_this_life() != within {
+        let place = thread.replace(within);
+        let result = object::call(monitored.function, args, flagged_count, keywords);
+        thread.replace(place);
+        if !within.is_of_this_life() {
             // This is a forked child; the span is its parent's to end.
         } else if result.is_null() {
             record::fail(plan, number, record::Trace::Sampled);
         } else {
-            record::end(plan, number, result);
+            record::end(thread, plan, number, result);
         }
         result
     }
 }
 
 /// A call inside a trace that is not recorded, or the root of one: recorded only when it fails.
+///
+/// # Safety
+/// As for [`call`].
 #[cold]
 unsafe fn call_unrecorded(
-    plan: &Plan,
+    thread: Thread,
+    monitored: &Monitored,
     before: Current,
-    arguments: Arguments<'_>,
-    run: impl FnOnce() -> Object,
+    args: *const Object,
+    flagged_count: usize,
+    keywords: Object,
 ) -> Object {
-    if before.is_quiet() {
-        return run();
-    }
     let began = monotonic_now();
-    let place = current::replace(Current::unsampled());
-    let result = run();
-    current::replace(place);
-    if result.is_null() {
-        // SAFETY: the thread is attached; a call without result has set an exception.
-        unsafe { record::fail_alone(plan, began, arguments) };
+    let place = if before.is_quiet() {
+        before
+    } else {
+        thread.replace(Current::unsampled())
+    };
+    // SAFETY: as demanded of the caller.
+    unsafe {
+        let result = object::call(monitored.function, args, flagged_count, keywords);
+        thread.replace(place);
+        if result.is_null() && !before.is_quiet() {
+            let passed = Arguments::of(args, flagged_count, keywords);
+            record::fail_alone(&*monitored.plan, began, passed);
+        }
+        result
     }
-    result
 }
 
 #[cold]

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use argus_client::current::{self, Current};
+use argus_client::current::{Current, Thread};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,18 +22,18 @@ static USED: AtomicBool = AtomicBool::new(false);
 /// Undoes an [`enter`].
 pub(crate) type Token = Py<PyAny>;
 
-/// Where the calling thread, or the task it runs, is.
+/// Where `thread`, the calling one, or the task it runs, is.
 ///
 /// # Safety
 /// The thread is attached to the interpreter.
 #[inline]
-pub(crate) unsafe fn here() -> Current {
-    let thread = current::current();
+pub(crate) unsafe fn here(thread: Thread) -> Current {
+    let place = thread.current();
     if USED.load(Ordering::Relaxed) {
         // SAFETY: as demanded of the caller.
-        return thread.inner(in_context(unsafe { Python::assume_attached() }));
+        return place.inner(in_context(unsafe { Python::assume_attached() }));
     }
-    thread
+    place
 }
 
 #[cold]

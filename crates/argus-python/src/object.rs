@@ -7,6 +7,32 @@ use pyo3::ffi;
 /// An object that somebody else keeps alive while it is looked at.
 pub(crate) type Object = *mut ffi::PyObject;
 
+/// Calls `function` as the interpreter's own `PyObject_Vectorcall` does, less its check that the
+/// answer and the error indicator agree: whoever called us checks the same of what we answer.
+///
+/// # Safety
+/// The protocol of a vectorcall, by an attached thread.
+#[inline]
+pub(crate) unsafe fn call(
+    function: Object,
+    args: *const Object,
+    flagged_count: usize,
+    keywords: Object,
+) -> Object {
+    // SAFETY: a type with the flag says where its instances keep a pointer to their vectorcall, which
+    // may be null.
+    unsafe {
+        let kind = ffi::Py_TYPE(function);
+        if (*kind).tp_flags & ffi::Py_TPFLAGS_HAVE_VECTORCALL != 0 {
+            let slot = function.byte_offset((*kind).tp_vectorcall_offset);
+            if let Some(target) = slot.cast::<Option<ffi::vectorcallfunc>>().read() {
+                return target(function, args, flagged_count, keywords);
+            }
+        }
+        ffi::PyObject_Vectorcall(function, args, flagged_count, keywords)
+    }
+}
+
 /// The name of an object's class, without its module.
 ///
 /// # Safety

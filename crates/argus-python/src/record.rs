@@ -1,8 +1,9 @@
 //! The two records of a monitored call.
 
+use argus_model::codec::{Packed, Small};
 use argus_model::record::OutcomeHead;
 use argus_model::{Monotonic, SpanNumber};
-use argus_spool::{Weight, span_end, span_start, span_start_at};
+use argus_spool::{Thread, Weight, span_end};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -23,48 +24,84 @@ pub(crate) enum Trace {
 
 /// Opens the call's span.
 ///
+/// Not inlined, like [`end`]: together with the call between them they would need more registers than
+/// there are.
+///
 /// # Safety
 /// The thread is attached.
-#[inline]
+#[inline(never)]
 pub(crate) unsafe fn start(
+    thread: Thread,
     plan: &Plan,
     parent: SpanNumber,
     arguments: Arguments<'_>,
 ) -> SpanNumber {
-    if plan.arguments == Capture::No || arguments.are_direct(plan) {
-        return span_start(plan.definition, parent, |out| {
+    let mut fields = Small::new();
+    match arguments.push_small(plan, &mut fields) {
+        Some(()) => thread.span_start_small(plan.definition, parent, &fields),
+        // SAFETY: as demanded of the caller.
+        None => unsafe { start_large(thread, plan, parent, arguments) },
+    }
+}
+
+#[inline(never)]
+unsafe fn start_large(
+    thread: Thread,
+    plan: &Plan,
+    parent: SpanNumber,
+    arguments: Arguments<'_>,
+) -> SpanNumber {
+    if arguments.are_direct(plan) {
+        return thread.span_start(plan.definition, parent, |out| {
             arguments.encode_direct(plan, out)
         });
     }
     // SAFETY: as demanded of the caller.
     let fields = arguments.encode_prepared(unsafe { Python::assume_attached() }, plan);
-    span_start(plan.definition, parent, |out| out.bytes(fields.bytes()))
+    thread.span_start(plan.definition, parent, |out| out.bytes(fields.bytes()))
 }
 
 /// Ends the span of a call that returned `result`.
 ///
 /// # Safety
 /// The thread is attached and `result` alive.
-#[inline]
-pub(crate) unsafe fn end(plan: &Plan, number: SpanNumber, result: Object) {
-    if plan.result == Capture::No {
-        span_end(number, OutcomeHead::default(), Weight::Normal, |_| Ok(()));
-        return;
+#[inline(never)]
+pub(crate) unsafe fn end(thread: Thread, plan: &Plan, number: SpanNumber, result: Object) {
+    let mut small = Small::new();
+    let mut head = OutcomeHead::default();
+    if plan.result == Capture::Yes {
+        head.result = true;
+        // SAFETY: as demanded of the caller.
+        unsafe {
+            if plan.serializer.is_some()
+                || smart::push(&mut small, Packed::default(), result, plan.max_repr).is_none()
+            {
+                end_large(thread, plan, number, head, result);
+                return;
+            }
+        }
     }
-    let head = OutcomeHead {
-        result: true,
-        ..OutcomeHead::default()
-    };
+    thread.span_end_small(number, head, &small);
+}
+
+#[inline(never)]
+unsafe fn end_large(
+    thread: Thread,
+    plan: &Plan,
+    number: SpanNumber,
+    head: OutcomeHead,
+    result: Object,
+) {
     // SAFETY: as demanded of the caller.
     unsafe {
         if plan.serializer.is_none() && smart::is_direct(result) {
-            span_end(number, head, Weight::Normal, |out| {
+            thread.span_end(number, head, Weight::Normal, |out| {
                 smart::encode(out, result, plan.max_repr)
             });
             return;
         }
         let space = prepared_value(plan, &lend(Python::assume_attached(), result));
-        span_end(number, head, Weight::Normal, |out| out.bytes(space.bytes()));
+        thread.span_end(number, head, Weight::Normal, |out| out.bytes(space.bytes()));
     }
 }
 
@@ -131,9 +168,10 @@ pub(crate) unsafe fn fail_alone(plan: &Plan, began: Monotonic, arguments: Argume
         let py = Python::assume_attached();
         let raised = Raised::take();
         let fields = arguments.encode_prepared(py, plan);
-        let number = span_start_at(plan.definition, SpanNumber::NONE, began, |out| {
-            out.bytes(fields.bytes())
-        });
+        let number =
+            Thread::mine().span_start_at(plan.definition, SpanNumber::NONE, began, |out| {
+                out.bytes(fields.bytes())
+            });
         end_failed(py, plan, number, Trace::Unsampled, &raised);
         raised.put_back();
     }

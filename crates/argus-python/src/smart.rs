@@ -6,7 +6,7 @@
 //! a Python object here (that could start the garbage collector, and with it foreign finalizers),
 //! except the text of an integer beyond 64 bits, which is not tracked by it.
 
-use argus_model::codec::{Encoder, Full};
+use argus_model::codec::{Encoder, Full, Packed, Small};
 use argus_model::value::{self, Shape};
 use pyo3::ffi;
 
@@ -35,12 +35,60 @@ const PLAIN: std::ffi::c_ulong = ffi::Py_TPFLAGS_LONG_SUBCLASS
 #[inline]
 pub(crate) unsafe fn is_direct(object: Object) -> bool {
     // SAFETY: as demanded of the caller.
+    unsafe { has_flag(object, PLAIN) || object == ffi::Py_None() || is_object_direct(object) }
+}
+
+unsafe fn is_object_direct(object: Object) -> bool {
+    // SAFETY: as demanded of the caller.
     unsafe {
-        has_flag(object, PLAIN)
-            || object == ffi::Py_None()
-            || ffi::PyFloat_CheckExact(object) != 0
+        ffi::PyFloat_CheckExact(object) != 0
             || (ffi::PyAnySet_CheckExact(object) == 0
                 && !matches!(class_name(object), "ndarray" | "DataFrame" | "Series"))
+    }
+}
+
+/// Appends `before` and the value, if that is told in a few bytes: `None`, a truth value, an integer
+/// of 32 bits, a float, a short ASCII text.
+///
+/// # Safety
+/// `object` is alive and the thread is attached.
+#[inline]
+pub(crate) unsafe fn push(
+    out: &mut Small,
+    before: Packed,
+    object: Object,
+    most: usize,
+) -> Option<()> {
+    // SAFETY: as demanded of the caller; the flag tells the layout.
+    unsafe {
+        if has_flag(object, ffi::Py_TPFLAGS_LONG_SUBCLASS) {
+            let value = if ffi::Py_TYPE(object) == &raw mut ffi::PyBool_Type {
+                value::packed_bool(object == ffi::Py_True())
+            } else {
+                value::packed_int(small_integer(object)?)?
+            };
+            return out.push(before.then(value));
+        }
+        push_other(out, before, object, most)
+    }
+}
+
+unsafe fn push_other(out: &mut Small, before: Packed, object: Object, most: usize) -> Option<()> {
+    // SAFETY: as for `push`.
+    unsafe {
+        if object == ffi::Py_None() {
+            return out.push(before.then(value::packed_none()));
+        }
+        if ffi::PyFloat_CheckExact(object) != 0 {
+            return value::push_float(out, before, ffi::PyFloat_AS_DOUBLE(object));
+        }
+        if !has_flag(object, ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
+            return None;
+        }
+        match Characters::of(object)? {
+            Characters::Ascii(text) if text.len() <= most => value::push_text(out, before, text),
+            _ => None,
+        }
     }
 }
 
@@ -48,7 +96,6 @@ pub(crate) unsafe fn is_direct(object: Object) -> bool {
 ///
 /// # Safety
 /// `object` is alive, the thread is attached, and stays so.
-#[inline]
 pub(crate) unsafe fn encode(
     out: &mut Encoder<'_>,
     object: Object,
@@ -59,7 +106,6 @@ pub(crate) unsafe fn encode(
     unsafe { encode_within(out, object, &mut room, DEPTH) }
 }
 
-#[inline]
 unsafe fn encode_within(
     out: &mut Encoder<'_>,
     object: Object,
@@ -91,7 +137,50 @@ fn spend(room: &mut usize, characters: usize) {
     *room = room.saturating_sub(characters);
 }
 
+/// The value of an integer of at most one digit, read where it lies: the interpreter's
+/// own function for it costs more than the rest of its encoding.
+///
+/// # Safety
+/// `object` is an `int` or an heir, and alive.
 #[inline]
+unsafe fn small_integer(object: Object) -> Option<i64> {
+    /// `longintrepr.h` of the versions named below.
+    #[repr(C)]
+    struct Integer {
+        head: ffi::PyObject,
+        tag: isize,
+        digit: u32,
+    }
+    // SAFETY: the layout is that of the interpreter that this is compiled for; zero has a digit of
+    // memory too.
+    let (tag, digit) = unsafe {
+        let integer = object.cast::<Integer>();
+        ((*integer).tag, i64::from((*integer).digit))
+    };
+    // Up to 3.11 the number of digits, negative for a negative number.
+    #[cfg(not(Py_3_12))]
+    return match tag {
+        0 => Some(0),
+        1 => Some(digit),
+        -1 => Some(-digit),
+        _ => None,
+    };
+    // Since 3.12 the number of digits times eight, and in the low two bits 0 for a positive number,
+    // 1 for zero, 2 for a negative one.
+    #[cfg(all(Py_3_12, not(Py_3_15)))]
+    return match (tag >> 3, tag & 3) {
+        (0, _) => Some(0),
+        (1, 0) => Some(digit),
+        (1, 2) => Some(-digit),
+        _ => None,
+    };
+    #[cfg(Py_3_15)]
+    return {
+        let _ = (tag, digit);
+        None
+    };
+}
+
 unsafe fn encode_integer(
     out: &mut Encoder<'_>,
     object: Object,
@@ -155,7 +244,6 @@ pub(crate) fn encode_verbatim_cut(
     }
 }
 
-#[inline]
 unsafe fn encode_text(out: &mut Encoder<'_>, object: Object, room: &mut usize) -> Result<(), Full> {
     // SAFETY: the flag says that it is a string; it is alive.
     let Some(characters) = (unsafe { Characters::of(object) }) else {
@@ -213,7 +301,7 @@ unsafe fn encode_larger(
         } else if ffi::PyAnySet_CheckExact(object) != 0 {
             // Walking a set needs an iterator object; see `foreign`.
             let length = ffi::PySet_Size(object).cast_unsigned() as u64;
-            value::encode_sequence_head(out, set_shape(object), length, 0)
+            value::encode_sequence_head(out, set_shape(object), length).map(drop)
         } else if ffi::PyFloat_Check(object) != 0 {
             spend(room, 8);
             value::encode_float(out, ffi::PyFloat_AS_DOUBLE(object))
@@ -259,8 +347,7 @@ pub(crate) unsafe fn encode_sequence(
     element: impl Fn(usize) -> Object,
 ) -> Result<(), Full> {
     spend(room, 4);
-    value::encode_sequence_head(out, shape, length as u64, 0)?;
-    let count_at = out.used() - 1;
+    let count = value::encode_sequence_head(out, shape, length as u64)?;
     let most = if depth == 0 { 0 } else { SHOWN_ELEMENTS };
     for (shown, index) in (1..).zip(0..length.min(most)) {
         if *room == 0 {
@@ -268,7 +355,7 @@ pub(crate) unsafe fn encode_sequence(
         }
         // SAFETY: as demanded of the caller.
         unsafe { encode_within(out, element(index), room, depth - 1)? };
-        out.patch(count_at, shown);
+        *count = shown;
     }
     Ok(())
 }
@@ -283,8 +370,7 @@ unsafe fn encode_mapping(
     unsafe {
         spend(room, 4);
         let length = ffi::PyDict_Size(object).cast_unsigned() as u64;
-        value::encode_mapping_head(out, length, 0)?;
-        let count_at = out.used() - 1;
+        let count = value::encode_mapping_head(out, length)?;
         let (mut position, mut key) = (0, std::ptr::null_mut());
         let most = if depth == 0 { 0 } else { SHOWN_KEYS };
         for shown in 1..=most {
@@ -295,7 +381,7 @@ unsafe fn encode_mapping(
             }
             spend(room, 5);
             encode_within(out, key, room, depth - 1)?;
-            out.patch(count_at, shown);
+            *count = shown;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use argus_client::current::{self, Current};
+use argus_client::current::{self, Current, Thread};
 use argus_model::record::OutcomeHead;
 use argus_model::{NameKind, SpanNumber};
 use argus_spool::{Weight, span_end, span_start};
@@ -44,7 +44,7 @@ impl Span {
         let py = this.py();
         let span = this.get();
         // SAFETY: a bound object proves that the thread is attached.
-        let before = unsafe { context::here() };
+        let before = unsafe { context::here(Thread::mine()) };
         if argus_spool::disabled() || !before.is_recorded() {
             span.note(Open {
                 within: Current::unsampled(),
@@ -104,7 +104,7 @@ impl Span {
             }
             None => {}
         }
-        if within.of_this_life() != within {
+        if !within.is_of_this_life() {
             return false;
         }
         if exception.is_none() {

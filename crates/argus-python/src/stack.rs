@@ -7,6 +7,8 @@
 
 use std::cell::Cell;
 
+use argus_client::current::Thread;
+
 /// A call is refused when less than this is left.
 const RESERVE: usize = 256 * 1024;
 
@@ -17,21 +19,20 @@ struct Bounds {
 }
 
 thread_local! {
-    // Until the bounds are known everything looks low.
-    static FLOOR: Cell<usize> = const { Cell::new(usize::MAX) };
     static BOUNDS: Cell<Option<Bounds>> = const { Cell::new(None) };
 }
 
 /// Whether the calling thread is about to run out of stack.
 #[inline]
-pub(crate) fn is_low() -> bool {
+pub(crate) fn is_low(thread: Thread) -> bool {
     let marker = 0_u8;
     let here = (&raw const marker).addr();
-    here < FLOOR.get() && is_really_low(here)
+    // Until the bounds are known everything looks low.
+    here < thread.stack_floor() && is_really_low(thread, here)
 }
 
 #[cold]
-fn is_really_low(here: usize) -> bool {
+fn is_really_low(thread: Thread, here: usize) -> bool {
     let bounds = BOUNDS.get().unwrap_or_else(|| {
         let found = find().unwrap_or(Bounds {
             lowest: 0,
@@ -39,11 +40,11 @@ fn is_really_low(here: usize) -> bool {
         });
         BOUNDS.set(Some(found));
         let size = found.highest - found.lowest;
-        FLOOR.set(found.lowest + RESERVE.min(size / 4));
+        thread.set_stack_floor(found.lowest + RESERVE.min(size / 4));
         found
     });
     // Outside the bounds this is a stack that somebody else switched to (a greenlet): unknown.
-    (bounds.lowest..bounds.highest).contains(&here) && here < FLOOR.get()
+    (bounds.lowest..bounds.highest).contains(&here) && here < thread.stack_floor()
 }
 
 fn find() -> Option<Bounds> {

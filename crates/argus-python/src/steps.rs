@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use argus_client::current::{self, Current};
+use argus_client::current::{self, Current, Thread};
 use argus_model::SpanNumber;
 use argus_model::record::OutcomeHead;
 use argus_spool::{Weight, span_end};
@@ -56,7 +56,7 @@ impl OpenSpan {
         let plan =
             plan_of(&monitored).ok_or_else(|| PyTypeError::new_err("not a monitored function"))?;
         // SAFETY: `py` proves that the thread is attached.
-        let before = unsafe { context::here() };
+        let before = unsafe { context::here(Thread::mine()) };
         let began = argus_spool::monotonic_now();
         let within = if before.is_quiet() {
             before
@@ -65,7 +65,9 @@ impl OpenSpan {
         } else {
             let flat = Flat::of(py, &arguments, keywords.as_ref());
             // SAFETY: the thread is attached.
-            Current::span(unsafe { record::start(plan, before.number(), flat.arguments()) })
+            Current::span(unsafe {
+                record::start(Thread::mine(), plan, before.number(), flat.arguments())
+            })
         };
         let monitored = monitored.unbind();
         Ok(Self {
@@ -139,9 +141,7 @@ impl OpenSpan {
 
     /// Whether the span is recorded, open, and ours to end.
     fn is_running(&self) -> bool {
-        self.within.is_recorded()
-            && self.within.of_this_life() == self.within
-            && !self.locked().ended
+        self.within.is_recorded() && self.within.is_of_this_life() && !self.locked().ended
     }
 
     /// Leaves the span; answers what the generator yielded first, the first time it is called.
@@ -161,7 +161,14 @@ impl OpenSpan {
     fn return_with(&self, py: Python<'_>, result: &Bound<'_, PyAny>) {
         if self.end(py).is_some() {
             // SAFETY: the thread is attached, the result bound.
-            unsafe { record::end(self.plan(py), self.within.number(), result.as_ptr()) };
+            unsafe {
+                record::end(
+                    Thread::mine(),
+                    self.plan(py),
+                    self.within.number(),
+                    result.as_ptr(),
+                )
+            };
         }
     }
 

@@ -25,21 +25,55 @@ pub(crate) fn words(register: u32, words: &[u64]) -> u32 {
     words_portable(register, words)
 }
 
-/// Feeds three words and what follows them; one call, because every record takes this way.
+/// Feeds three words and what follows them; every record takes this way.
 #[inline]
 pub(crate) fn record(register: u32, head: [u64; 3], rest: &[u64]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("sse4.2") {
-        // SAFETY: the processor has the instruction, as just checked.
-        return unsafe { record_sse42(register, head, rest) };
+        let feed = |sum: u64, word: &u64| {
+            // SAFETY: the processor has the instruction, as just checked.
+            unsafe { feed_word(sum, *word) }
+        };
+        let sum = head.iter().fold(register.into(), feed);
+        return rest.iter().fold(sum, feed) as u32;
     }
     words_portable(words_portable(register, &head), rest)
 }
 
+/// Whether [`feed_word`] may be used.
+#[inline]
+pub(crate) fn has_instruction() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("sse4.2");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// One word into the register, as [`std::arch::x86_64::_mm_crc32_u64`]. That function can only become
+/// part of one that is compiled for processors that have it, and calling such a one costs a record more
+/// than its sum.
+///
+/// # Safety
+/// [`has_instruction`] says so.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse4.2")]
-fn record_sse42(register: u32, head: [u64; 3], rest: &[u64]) -> u32 {
-    words_sse42(words_sse42(register, &head), rest)
+#[inline]
+pub(crate) unsafe fn feed_word(mut register: u64, word: u64) -> u64 {
+    // SAFETY: the instruction reads and writes the two registers, nothing else.
+    unsafe {
+        std::arch::asm!(
+            "crc32 {register}, {word}",
+            register = inout(reg) register,
+            word = in(reg) word,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    register
+}
+
+/// Never reached: there is no such instruction.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) unsafe fn feed_word(register: u64, word: u64) -> u64 {
+    words_portable(register as u32, &[word]).into()
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -91,7 +91,8 @@ impl ControlPage {
         unsafe { AtomicU32::from_ptr(self.0.at(offset).cast()) }
     }
 
-    fn sleeping(self) -> &'static AtomicU32 {
+    /// 1 while the collector sleeps and wants to be woken.
+    pub(crate) fn sleeping(self) -> &'static AtomicU32 {
         self.half(64)
     }
 
@@ -112,7 +113,6 @@ impl ControlPage {
     }
 
     /// Wakes the collector if it sleeps. One load when it does not.
-    #[inline]
     pub(crate) fn nudge(self) {
         if self.sleeping().load(Ordering::Relaxed) != 0 {
             self.wake_collector();

@@ -1,14 +1,13 @@
 //! What a program calls.
 
-use argus_model::codec::{Encoder, Full};
-use argus_model::record::{LossReason, OutcomeHead, encode_span_end_head, encode_span_start_head};
+use argus_model::codec::{Encoder, Full, Small};
+use argus_model::record::{OutcomeHead, span_end_head, span_start_head};
 use argus_model::{Kind, Monotonic, SpanNumber};
 
 use crate::definition::Definition;
 use crate::fork::page;
 use crate::monotonic_now;
-use crate::process::disabled;
-use crate::writer::{Reached, pen};
+use crate::thread::{Refused, Thread};
 
 /// Which part of the disk budget a record may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,32 +29,151 @@ pub enum Appended {
     Disabled,
 }
 
-/// Appends a record of any kind, stamped by the `Monotonic` that `body` is given.
-///
-/// `definitions` are the names and subjects that the record refers to. `body` writes the payload; it
-/// may be called again when a chunk is full, and must run no foreign code.
-#[inline]
-pub fn append(
-    kind: Kind,
-    weight: Weight,
-    definitions: &[&'static Definition],
-    body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
-) -> Appended {
-    if disabled() {
-        return Appended::Disabled;
+impl Appended {
+    /// The number of a span whose start this became.
+    #[inline]
+    fn number(self, number: SpanNumber) -> SpanNumber {
+        match self {
+            Self::Accepted => number,
+            Self::Lost | Self::Disabled => SpanNumber::NONE,
+        }
     }
-    match pen() {
-        Reached::Pen(pen) => pen.append(kind, weight, definitions, body),
-        other => lose(&other, weight),
+}
+
+impl Thread {
+    /// Appends a record of any kind, stamped by the `Monotonic` that `body` is given.
+    ///
+    /// `definitions` are the names and subjects that the record refers to. `body` writes the payload;
+    /// it may be called again when a chunk is full, and must run no foreign code.
+    #[inline]
+    pub fn append(
+        self,
+        kind: Kind,
+        weight: Weight,
+        definitions: &[&'static Definition],
+        body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Appended {
+        self.write(|pen| pen.append(kind, weight, definitions, body))
+            .unwrap_or_else(|refused| lose(refused, weight))
+    }
+
+    /// Opens a span now. `fields` writes its arguments as key-value pairs.
+    ///
+    /// The answer is [`SpanNumber::NONE`] when nothing was recorded.
+    #[inline]
+    pub fn span_start(
+        self,
+        name: &'static Definition,
+        parent: SpanNumber,
+        fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    ) -> SpanNumber {
+        self.open_span(name, parent, None, fields)
+    }
+
+    /// [`Thread::span_start`] with fields that are at hand: the least that a span can cost.
+    #[inline]
+    pub fn span_start_small(
+        self,
+        name: &'static Definition,
+        parent: SpanNumber,
+        fields: &Small,
+    ) -> SpanNumber {
+        let written = self.write(|pen| {
+            let number = pen.span_number();
+            let appended = pen.append_small(Kind::SpanStart, Some(name), fields, |at| {
+                span_start_head(name.number(), number, parent, at)
+            });
+            appended.number(number)
+        });
+        written.unwrap_or_else(|refused| {
+            lose(refused, Weight::Normal);
+            SpanNumber::NONE
+        })
+    }
+
+    /// Records the start of a span that began at `at`, once it turned out to be worth recording. It
+    /// is told because of an error, and has the errors' reserve.
+    pub fn span_start_at(
+        self,
+        name: &'static Definition,
+        parent: SpanNumber,
+        at: Monotonic,
+        fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    ) -> SpanNumber {
+        self.open_span(name, parent, Some(at), fields)
+    }
+
+    #[inline]
+    fn open_span(
+        self,
+        name: &'static Definition,
+        parent: SpanNumber,
+        began: Option<Monotonic>,
+        mut fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    ) -> SpanNumber {
+        let weight = match began {
+            None => Weight::Normal,
+            Some(_) => Weight::Error,
+        };
+        let written = self.write(|pen| {
+            let number = pen.span_number();
+            let appended = pen.append(Kind::SpanStart, weight, &[name], |out, now| {
+                let at = began.unwrap_or(now);
+                span_start_head(name.number(), number, parent, at).encode(out)?;
+                fields(out)
+            });
+            appended.number(number)
+        });
+        written.unwrap_or_else(|refused| {
+            lose(refused, weight);
+            SpanNumber::NONE
+        })
+    }
+
+    /// Ends a span now. `body` writes what `head` announces, in the order result value, exception
+    /// text, fields of local variables.
+    ///
+    /// The end of a span whose start was not recorded is counted as lost, unless recording is off.
+    #[inline]
+    pub fn span_end(
+        self,
+        number: SpanNumber,
+        head: OutcomeHead,
+        weight: Weight,
+        mut body: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    ) -> Appended {
+        let written = self.write(|pen| {
+            if number.is_none() {
+                return pen.lose(weight);
+            }
+            pen.append(Kind::SpanEnd, weight, &[], |out, at| {
+                span_end_head(head, number, at).encode(out)?;
+                body(out)
+            })
+        });
+        written.unwrap_or_else(|refused| lose(refused, weight))
+    }
+
+    /// [`Thread::span_end`] of a span that did not fail, with a result that is at hand.
+    #[inline]
+    pub fn span_end_small(self, number: SpanNumber, head: OutcomeHead, result: &Small) -> Appended {
+        let written = self.write(|pen| {
+            if number.is_none() {
+                return pen.lose(Weight::Normal);
+            }
+            pen.append_small(Kind::SpanEnd, None, result, |at| {
+                span_end_head(head, number, at)
+            })
+        });
+        written.unwrap_or_else(|refused| lose(refused, Weight::Normal))
     }
 }
 
 /// Counts a record that no pen could take.
 #[cold]
-pub(crate) fn lose(reached: &Reached, weight: Weight) -> Appended {
-    let reason = match reached {
-        Reached::Busy => LossReason::Reentrant,
-        Reached::Pen(_) | Reached::Nothing => LossReason::Disk,
+fn lose(refused: Refused, weight: Weight) -> Appended {
+    let Refused::Lost(reason) = refused else {
+        return Appended::Disabled;
     };
     if let Some(page) = page() {
         page.lose(weight, reason, monotonic_now());
@@ -63,59 +181,34 @@ pub(crate) fn lose(reached: &Reached, weight: Weight) -> Appended {
     Appended::Lost
 }
 
-/// Opens a span now. `fields` writes its arguments as key-value pairs.
-///
-/// The answer is [`SpanNumber::NONE`] when nothing was recorded.
+/// [`Thread::append`] for the calling thread.
+#[inline]
+pub fn append(
+    kind: Kind,
+    weight: Weight,
+    definitions: &[&'static Definition],
+    body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+) -> Appended {
+    Thread::mine().append(kind, weight, definitions, body)
+}
+
+/// [`Thread::span_start`] for the calling thread.
 #[inline]
 pub fn span_start(
     name: &'static Definition,
     parent: SpanNumber,
-    mut fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
 ) -> SpanNumber {
-    if disabled() {
-        return SpanNumber::NONE;
-    }
-    let pen = match pen() {
-        Reached::Pen(pen) => pen,
-        other => {
-            lose(&other, Weight::Normal);
-            return SpanNumber::NONE;
-        }
-    };
-    let number = pen.span_number();
-    let written = pen.append(Kind::SpanStart, Weight::Normal, &[name], |out, at| {
-        encode_span_start_head(out, name.number(), number, parent, at)?;
-        fields(out)
-    });
-    if written == Appended::Accepted {
-        number
-    } else {
-        SpanNumber::NONE
-    }
+    Thread::mine().span_start(name, parent, fields)
 }
 
-/// Ends a span now. `body` writes what `head` announces, in the order result value, exception text,
-/// fields of local variables.
-///
-/// The end of a span whose start was not recorded is counted as lost, unless recording is off.
+/// [`Thread::span_end`] for the calling thread.
 #[inline]
 pub fn span_end(
     number: SpanNumber,
     head: OutcomeHead,
     weight: Weight,
-    mut body: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
+    body: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
 ) -> Appended {
-    if disabled() {
-        return Appended::Disabled;
-    }
-    match pen() {
-        Reached::Pen(pen) if !number.is_none() => {
-            pen.append(Kind::SpanEnd, weight, &[], |out, at| {
-                encode_span_end_head(out, head, number, at)?;
-                body(out)
-            })
-        }
-        Reached::Pen(pen) => pen.lose(weight),
-        other => lose(&other, weight),
-    }
+    Thread::mine().span_end(number, head, weight, body)
 }

@@ -122,6 +122,7 @@ pub mod probe;
 mod process;
 pub mod read;
 pub mod starter;
+mod thread;
 mod writer;
 
 #[cfg(debug_assertions)]
@@ -130,5 +131,6 @@ pub use clock::{boot_anchor, monotonic_now, source as clock_source};
 pub use definition::{Definition, define, describe};
 pub use emit::{Appended, Weight, append, span_end, span_start};
 pub use flush::{Flushed, flush};
-pub use life::{life, span_start_at};
+pub use life::life;
 pub use process::{Configuration, Stats, configure, disabled, stats};
+pub use thread::{Current, Thread};

@@ -4,8 +4,8 @@
 //! read the clock, encode into the chunk behind the last record, checksum, publish, look whether
 //! the collector wants to be woken.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use argus_model::codec::{Encoder, Full};
@@ -21,7 +21,10 @@ use crate::format::{
     self, FIRST_RECORD, MAX_CHUNK, MIN_CHUNK, RECORD_HEAD, RECORDS, SMALLEST_RECORD,
 };
 use crate::process::{self, Account, Process};
+use crate::thread::{Refused, Thread};
 use crate::{boot_anchor, checksum, host, starter};
+
+mod small;
 
 /// A chunk that fills up sooner than this makes the next one twice as large.
 const FAST_FILL: Duration = Duration::from_millis(50);
@@ -33,24 +36,15 @@ const WALL_TOLERANCE_NS: u64 = 100_000;
 const SPAN_BLOCK: u64 = 1 << 20;
 
 thread_local! {
-    // No destructor, so that reading it is a plain load; `Farewell` seals when the thread ends.
-    static PEN: Cell<*mut Writer> = const { Cell::new(std::ptr::null_mut()) };
     static FAREWELL: Farewell = const { Farewell };
 }
 
+/// Seals the pen when the thread ends.
 struct Farewell;
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        let pen = PEN.replace(std::ptr::null_mut());
-        // SAFETY: a pen is made by `attach`, belongs to this thread, and is freed only here.
-        if let Some(pen) = unsafe { pen.as_mut() }
-            && pen.page.process.load(Ordering::Relaxed).cast_const() == pen.process
-        {
-            pen.finish();
-            // SAFETY: as above; nobody keeps a reference to a thread's pen.
-            drop(unsafe { Box::from_raw(pen) });
-        }
+        Thread::mine().put_pen_away();
     }
 }
 
@@ -61,7 +55,6 @@ pub(crate) struct Writer {
     process: &'static Process,
     account: &'static Account,
     clock: ThreadClock,
-    busy: bool,
     chunk: Option<Chunk>,
     start: *mut u8,
     position: u32,
@@ -81,6 +74,8 @@ pub(crate) struct Writer {
     serial: u32,
     /// Until when not to look for room again, and why there was none.
     no_room: Option<(u64, LossReason)>,
+    /// Whether the collector wants to be woken.
+    sleeping: &'static AtomicU32,
     next_span: u64,
     last_span: u64,
 }
@@ -91,53 +86,31 @@ impl std::fmt::Debug for ForkPage {
     }
 }
 
-/// What a thread finds when it reaches for its pen.
-pub(crate) enum Reached {
-    /// The pen.
-    Pen(&'static mut Writer),
-    /// An emit of this thread is under way: a signal handler or a serializer emits.
-    Busy,
-    /// No spool can be opened.
-    Nothing,
+/// A pen that a thread has just been given.
+pub(crate) struct Attached {
+    pub(crate) pen: *mut Writer,
+    /// The thread is being torn down and says farewell no more: the pen is for one use.
+    pub(crate) parting: bool,
 }
 
-/// Reaches for the calling thread's writer.
-#[inline]
-pub(crate) fn pen() -> Reached {
-    let pen = PEN.get();
-    // SAFETY: the pointer is this thread's own. The fields are looked at in place; a reference to
-    // the whole is made only when no other is alive, which is what `busy` says.
-    unsafe {
-        if !pen.is_null()
-            && (*pen).page.process.load(Ordering::Relaxed).cast_const() == (*pen).process
-        {
-            if (*pen).busy {
-                return Reached::Busy;
-            }
-            return Reached::Pen(&mut *pen);
-        }
-    }
-    attach()
-}
-
+/// Makes a pen for the calling thread. One inherited from a parent process is left as it is: its
+/// memory is a copy, its chunk is not.
 #[cold]
-fn attach() -> Reached {
-    let Some(page) = page() else {
-        return Reached::Nothing;
+pub(crate) fn attach() -> Result<Attached, Refused> {
+    if process::disabled() {
+        return Err(Refused::Disabled);
+    }
+    let opened = page().and_then(|page| {
+        let process = process::opened(page)?;
+        Some((page, process, process.account()?))
+    });
+    let Some((page, process, account)) = opened else {
+        return Err(Refused::Lost(LossReason::Disk));
     };
-    let opened = process::opened(page);
-    let Some((process, account)) = opened.and_then(|it| Some((it, it.account()?))) else {
-        return Reached::Nothing;
-    };
+    let parting = FAREWELL.try_with(|_| ()).is_err();
     let pen = Box::into_raw(Box::new(Writer::new(page, process, account)));
-    // A pen inherited from the parent is left as it is: its memory is a copy, its chunk is not.
-    PEN.set(pen);
-    // While the thread is being torn down there is no farewell; the chunk then stays open.
-    let _ = FAREWELL.try_with(|_| ());
-    // SAFETY: just made.
-    let pen = unsafe { &mut *pen };
     starter::start_if_none(process);
-    Reached::Pen(pen)
+    Ok(Attached { pen, parting })
 }
 
 impl Writer {
@@ -147,9 +120,8 @@ impl Writer {
             process,
             account,
             clock: ThreadClock::new(process.clock),
-            busy: false,
             chunk: None,
-            start: std::ptr::null_mut(),
+            start: ptr::null_mut(),
             position: 0,
             normal_end: 0,
             end: 0,
@@ -162,6 +134,7 @@ impl Writer {
             defined: Vec::new(),
             serial: 0,
             no_room: None,
+            sleeping: process.control.sleeping(),
             next_span: 0,
             last_span: 0,
         }
@@ -199,6 +172,12 @@ impl Writer {
         }
     }
 
+    /// Whether this is the process that the pen was made in, not a child of it.
+    #[inline]
+    pub(crate) fn is_of_this_life(&self) -> bool {
+        ptr::eq(self.page.process.load(Ordering::Relaxed), self.process)
+    }
+
     /// Appends one record. `body` may be called more than once and must run no foreign code.
     #[inline]
     pub(crate) fn append(
@@ -206,36 +185,64 @@ impl Writer {
         kind: Kind,
         weight: Weight,
         definitions: &[&'static Definition],
+        body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Appended {
+        let reading = self.clock.now();
+        self.append_at(reading, kind, weight, definitions, body)
+    }
+
+    #[inline]
+    fn append_at(
+        &mut self,
+        (now, tick): (Monotonic, Tick),
+        kind: Kind,
+        weight: Weight,
+        definitions: &[&'static Definition],
         mut body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Appended {
-        self.busy = true;
-        // A signal handler on this thread must see the flag before anything else changes.
-        compiler_fence(Ordering::SeqCst);
-        let (now, tick) = self.clock.now();
-        let written = self.write_defined(kind, weight, definitions, now, &mut body);
-        let written = match written {
-            Ok(()) => Ok(()),
-            Err(Full) => self.append_elsewhere(kind, weight, definitions, now, &mut body),
+        let mut least = MIN_CHUNK;
+        // A loop and not a call with `body`: its captures can then stay in registers.
+        let written = loop {
+            let limit = self.limit(weight);
+            let written = self
+                .define(definitions, limit)
+                .and_then(|()| self.write(kind, limit, |out| body(out, now)));
+            if written.is_ok() {
+                break Ok(());
+            }
+            if let Err(reason) = self.make_room(weight, &mut least, now) {
+                break Err(reason);
+            }
         };
         if tick == Tick::StretchOver {
             self.look_around();
         }
-        let appended = match written {
-            Ok(()) => {
-                if !kind.is_bookkeeping() {
-                    self.count_accepted();
-                }
-                self.process.control.nudge();
-                Appended::Accepted
-            }
-            Err(reason) => {
-                self.page.lose(weight, reason, now);
-                Appended::Lost
-            }
-        };
-        compiler_fence(Ordering::SeqCst);
-        self.busy = false;
-        appended
+        if let Err(reason) = written {
+            self.page.lose(weight, reason, now);
+            return Appended::Lost;
+        }
+        if !kind.is_bookkeeping() {
+            self.count_accepted();
+        }
+        self.nudge();
+        Appended::Accepted
+    }
+
+    /// Wakes the collector if it sleeps.
+    #[inline]
+    fn nudge(&self) {
+        if self.sleeping.load(Ordering::Relaxed) != 0 {
+            self.process.control.wake_collector();
+        }
+    }
+
+    /// How far a record of this weight may reach.
+    #[inline]
+    fn limit(&self, weight: Weight) -> u32 {
+        match weight {
+            Weight::Normal => self.normal_end,
+            Weight::Error => self.end,
+        }
     }
 
     #[inline]
@@ -249,36 +256,32 @@ impl Writer {
         self.account.accepted.store(accepted + 1, Ordering::Relaxed);
     }
 
+    /// Writes the definitions that this generation does not have yet.
     #[inline]
-    fn write_defined(
-        &mut self,
-        kind: Kind,
-        weight: Weight,
-        definitions: &[&'static Definition],
-        now: Monotonic,
-        body: &mut impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
-    ) -> Result<(), Full> {
-        let limit = if weight == Weight::Error {
-            self.end
-        } else {
-            self.normal_end
-        };
+    fn define(&mut self, definitions: &[&'static Definition], limit: u32) -> Result<(), Full> {
         for definition in definitions {
-            let index = definition.number().0 as usize;
-            if self.defined.get(index) != Some(&self.serial) {
-                self.write(definition.kind(), limit, |out| definition.encode(out))?;
-                self.note_defined(index);
+            if !self.has_defined(definition) {
+                self.define_first(definition, limit)?;
             }
         }
-        self.write(kind, limit, |out| body(out, now))
+        Ok(())
+    }
+
+    #[inline]
+    fn has_defined(&self, definition: &Definition) -> bool {
+        let index = definition.number().0 as usize;
+        self.defined.get(index) == Some(&self.serial)
     }
 
     #[cold]
-    fn note_defined(&mut self, index: usize) {
+    fn define_first(&mut self, definition: &Definition, limit: u32) -> Result<(), Full> {
+        let index = definition.number().0 as usize;
+        self.write(definition.kind(), limit, |out| definition.encode(out))?;
         if self.defined.len() <= index {
             self.defined.resize(index + 64, 0);
         }
         self.defined[index] = self.serial;
+        Ok(())
     }
 
     /// Writes one record at the current position, if it fits before `limit`.
@@ -303,10 +306,15 @@ impl Writer {
             body(&mut out)?;
             let length = out.used();
             let total = format::padded(RECORD_HEAD + length as u32);
-            // `limit` is a multiple of 8, so the padding fits too. It is the end of the last word.
-            let padding = total - RECORD_HEAD - length as u32;
-            let last = record.add(total as usize - 8).cast::<u64>();
-            last.write((u64::from_le(last.read()) & (u64::MAX >> (padding * 8))).to_le());
+            let padding = record.add((RECORD_HEAD + length as u32) as usize);
+            if room >= length + 8 + 7 {
+                // Whole, without a look at what is there: reading back bytes that were just stored one
+                // by one holds the processor up. What is zeroed beyond the padding is unpublished.
+                padding.cast::<u64>().write_unaligned(0);
+            } else {
+                // `limit` is a multiple of 8, so the padding fits too.
+                padding.write_bytes(0, (total - RECORD_HEAD) as usize - length);
+            }
             let state = format::state_word(self.prefix, kind as u8, length as u32);
             let words = std::slice::from_raw_parts(record.cast::<u64>(), total as usize / 8);
             let first = words[1] & 0xffff_ffff_0000_0000;
@@ -314,23 +322,26 @@ impl Writer {
             let sum = checksum::record(self.seed, head, &words[2..]);
             record.add(8).cast::<u32>().write(sum.to_le());
             AtomicU64::from_ptr(record.cast()).store(state.to_le(), Ordering::Release);
-            self.position += total;
+            self.advance(self.position + total);
         }
-        self.account
-            .position
-            .store(self.position, Ordering::Release);
         Ok(())
     }
 
-    /// The record did not fit: takes another chunk and writes it there.
+    /// What stands before `position` is published.
+    #[inline]
+    fn advance(&mut self, position: u32) {
+        self.position = position;
+        self.account.position.store(position, Ordering::Release);
+    }
+
+    /// A record did not fit: takes another chunk, of at least `least` bytes, and asks for twice as
+    /// much the next time.
     #[cold]
-    fn append_elsewhere(
+    fn make_room(
         &mut self,
-        kind: Kind,
         weight: Weight,
-        definitions: &[&'static Definition],
+        least: &mut u32,
         now: Monotonic,
-        body: &mut impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Result<(), LossReason> {
         if let Some((until, reason)) = self.no_room
             && weight == Weight::Normal
@@ -338,21 +349,13 @@ impl Writer {
         {
             return Err(reason);
         }
-        let mut least = MIN_CHUNK;
-        loop {
-            self.rotate(weight, least, now)?;
-            if self
-                .write_defined(kind, weight, definitions, now, body)
-                .is_ok()
-            {
-                return Ok(());
-            }
-            let capacity = self.chunk.map_or(MAX_CHUNK, |chunk| chunk.capacity());
-            if capacity >= MAX_CHUNK {
-                return Err(LossReason::TooLarge);
-            }
-            least = capacity * 2;
+        if *least > MAX_CHUNK {
+            return Err(LossReason::TooLarge);
         }
+        self.rotate(weight, *least, now)?;
+        let capacity = self.chunk.map_or(MAX_CHUNK, |chunk| chunk.capacity());
+        *least = capacity * 2;
+        Ok(())
     }
 
     fn rotate(&mut self, weight: Weight, least: u32, now: Monotonic) -> Result<(), LossReason> {
@@ -461,7 +464,8 @@ impl Writer {
         SpanNumber(self.next_span)
     }
 
-    fn finish(&mut self) {
+    /// Seals the chunk; the thread ends.
+    pub(crate) fn finish(&mut self) {
         let (now, _) = self.clock.now();
         let sealed = self.seal(now);
         self.process.exchange(self.account, sealed, None);

@@ -6,7 +6,7 @@ use crate::identity::SpanNumber;
 use crate::name::NameNumber;
 use crate::time::Monotonic;
 
-/// What follows in a span's end; see [`encode_span_end_head`].
+/// What follows in a span's end; see [`span_end_head`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutcomeHead {
     /// A result value follows.
@@ -23,38 +23,46 @@ impl OutcomeHead {
     }
 }
 
-/// Writes a span's start up to its arguments, which the caller appends as fields.
+/// What a span's records begin with: a 32-bit word, then words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<const WORDS: usize> {
+    /// The first.
+    pub first: u32,
+    /// The others.
+    pub words: [u64; WORDS],
+}
+
+impl<const WORDS: usize> Head<WORDS> {
+    /// Writes it.
+    #[inline]
+    pub fn encode(self, out: &mut Encoder<'_>) -> Result<(), Full> {
+        out.u32(self.first)?;
+        self.words.into_iter().try_for_each(|word| out.u64(word))
+    }
+}
+
+/// A span's start up to its arguments, which follow as fields.
 #[inline]
-pub fn encode_span_start_head(
-    out: &mut Encoder<'_>,
+pub fn span_start_head(
     name: NameNumber,
     number: SpanNumber,
     parent: SpanNumber,
     at: Monotonic,
-) -> Result<(), Full> {
-    // One look at the room instead of four: this is every call's path.
-    let mut head = [0; 28];
-    head[..4].copy_from_slice(&name.0.to_le_bytes());
-    head[4..12].copy_from_slice(&number.0.to_le_bytes());
-    head[12..20].copy_from_slice(&parent.0.to_le_bytes());
-    head[20..].copy_from_slice(&at.nanos().to_le_bytes());
-    out.bytes(&head)
+) -> Head<3> {
+    Head {
+        first: name.0,
+        words: [number.0, parent.0, at.nanos()],
+    }
 }
 
-/// Writes a span's end up to what `head` announces, which the caller appends in the order result
-/// value, exception text, fields of locals.
+/// A span's end up to what `outcome` announces, which follows in the order result value, exception
+/// text, fields of locals.
 #[inline]
-pub fn encode_span_end_head(
-    out: &mut Encoder<'_>,
-    head: OutcomeHead,
-    number: SpanNumber,
-    at: Monotonic,
-) -> Result<(), Full> {
-    let mut words = [0; 20];
-    words[..4].copy_from_slice(&head.bits().to_le_bytes());
-    words[4..12].copy_from_slice(&number.0.to_le_bytes());
-    words[12..].copy_from_slice(&at.nanos().to_le_bytes());
-    out.bytes(&words)
+pub fn span_end_head(outcome: OutcomeHead, number: SpanNumber, at: Monotonic) -> Head<2> {
+    Head {
+        first: outcome.bits(),
+        words: [number.0, at.nanos()],
+    }
 }
 
 pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
@@ -76,7 +84,7 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
             at,
             fields,
         } => {
-            encode_span_start_head(out, *name, *number, *parent, *at)?;
+            span_start_head(*name, *number, *parent, *at).encode(out)?;
             out.bytes(fields.0)
         }
         Record::SpanEnd {
@@ -216,7 +224,7 @@ fn span_end(
         exception: outcome.exception.is_some(),
         unsampled: outcome.unsampled,
     };
-    encode_span_end_head(out, head, number, at)?;
+    span_end_head(head, number, at).encode(out)?;
     if let Some(result) = &outcome.result {
         result.encode(out)?;
     }

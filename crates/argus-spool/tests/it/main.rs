@@ -14,4 +14,5 @@ mod model;
 mod reuse;
 mod roles;
 mod signals;
+mod small;
 mod spool;
