@@ -39,6 +39,26 @@ def test_primitives_read_as_their_repr(recorded):
         assert show(recorded, value) == repr(value)
 
 
+def test_integers_on_both_sides_of_every_form_are_kept(recorded):
+    for power in (6, 7, 8, 15, 30, 31, 32, 60, 63):
+        for value in (2**power - 1, 2**power, -(2**power), -(2**power) - 1):
+            assert show(recorded, value) == str(value)
+
+
+def test_arguments_that_outgrow_the_short_form_are_kept(recorded):
+    names = [f"value_{index}" for index in range(200)]
+    parameters = ", ".join(names)
+    scope = {}
+    exec(f"def function({parameters}): return None", scope)
+    function = scope["function"]
+    for values in ([7] * 200, [10**6] * 200, ["x" * length for length in range(200)]):
+        name = function.__qualname__ = f"many_{uuid.uuid4().hex}"
+        argus.monitor(function)(*values)
+        argus.monitor(function)(**dict(zip(names, values)))
+        for span in recorded(name):
+            assert span.arguments == {key: repr(value) for key, value in zip(names, values)}
+
+
 def test_nan_and_infinities_have_their_names(recorded):
     assert show(recorded, float("nan")) == "nan"
     assert show(recorded, float("-inf")) == "-inf"

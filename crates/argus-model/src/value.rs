@@ -229,9 +229,21 @@ pub fn packed_bool(value: bool) -> Packed {
 /// Appends `before` and a text; nothing when it does not fit.
 #[inline]
 pub fn push_text(out: &mut Small, before: Packed, text: &str) -> Option<()> {
+    push_counted(out, before.then(Packed::byte(5)), text)
+}
+
+/// Appends `before`, class and address of an object; nothing when they do not fit.
+#[inline]
+pub fn push_object(out: &mut Small, before: Packed, class: &str, address: u64) -> Option<()> {
+    push_counted(out, before.then(Packed::byte(9)), class)?;
+    out.push(Packed::u64(address))
+}
+
+#[inline]
+fn push_counted(out: &mut Small, before: Packed, text: &str) -> Option<()> {
     // What fits has a length of one byte.
     let length = u8::try_from(text.len()).ok().filter(|it| *it < 0x80)?;
-    out.push(before.then(Packed::byte(5)).then(Packed::byte(length)))?;
+    out.push(before.then(Packed::byte(length)))?;
     out.push_bytes(text.as_bytes())
 }
 

@@ -104,18 +104,25 @@ impl<'a> Arguments<'a> {
         if plan.arguments == Capture::No {
             return Some(());
         }
-        if plan.serializer.is_some() || self.all.len() > plan.positional || !self.keywords.is_null()
-        {
+        let (given, named) = self.all.split_at(self.positional);
+        if plan.serializer.is_some() || given.len() > plan.positional {
             return None;
         }
-        for (index, (value, parameter)) in self.all.iter().zip(&plan.parameters).enumerate() {
+        let mut push = |index: usize, value: Object| {
             let key = packed_parameter_key(index)?;
-            if parameter.masked {
-                fields.push(key.then(packed_masked()))?;
-            } else {
-                // SAFETY: the arguments are alive, and the thread is attached.
-                unsafe { smart::push(fields, key, *value, plan.max_repr)? };
+            if plan.parameters.get(index)?.masked {
+                return fields.push(key.then(packed_masked()));
             }
+            // SAFETY: the arguments are alive, and the thread is attached.
+            unsafe { smart::push(fields, key, value, plan.max_repr) }
+        };
+        for (index, value) in given.iter().enumerate() {
+            push(index, *value)?;
+        }
+        for (index, value) in (0..).zip(named) {
+            // SAFETY: there are as many keywords as values for them.
+            let keyword = unsafe { ffi::PyTuple_GET_ITEM(self.keywords, index) };
+            push(parameter_of(plan, keyword)?, *value)?;
         }
         Some(())
     }
@@ -187,9 +194,13 @@ fn narrow(index: usize) -> u32 {
 
 /// The parameter that a keyword names; names are nearly always the same object.
 #[inline]
+fn parameter_of(plan: &Plan, keyword: Object) -> Option<usize> {
+    let mut parameters = plan.parameters.iter();
+    parameters.position(|parameter| parameter.name.as_ptr() == keyword)
+}
+
 fn named_key(plan: &Plan, keyword: Object) -> (Key, bool) {
-    let same = |at: usize| plan.parameters[at].name.as_ptr() == keyword;
-    match (0..plan.parameters.len()).find(|at| same(*at)) {
+    match parameter_of(plan, keyword) {
         Some(index) => (Key::Parameter(narrow(index)), plan.parameters[index].masked),
         None => {
             // SAFETY: keywords are strings, alive during the call.

@@ -39,10 +39,21 @@ pub(crate) unsafe fn call(
 /// `object` is alive and the thread is attached to the interpreter. The answer holds as long as the
 /// class lives.
 pub(crate) unsafe fn class_name<'a>(object: Object) -> &'a str {
+    // SAFETY: as demanded of the caller.
+    let name = unsafe { class_name_bytes(object) };
+    std::str::from_utf8(name).unwrap_or("?")
+}
+
+/// [`class_name`] as the interpreter keeps it.
+///
+/// # Safety
+/// As for [`class_name`].
+pub(crate) unsafe fn class_name_bytes<'a>(object: Object) -> &'a [u8] {
     // SAFETY: a type's `tp_name` is a NUL-terminated string for as long as the type lives.
-    let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(object)).tp_name) };
-    let name = name.to_str().unwrap_or("?");
-    name.rsplit_once('.').map_or(name, |(_, last)| last)
+    let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(object)).tp_name) }.to_bytes();
+    // A call of `memrchr` would take longer than most names.
+    let after = name.iter().rposition(|byte| *byte == b'.');
+    &name[after.map_or(0, |dot| dot + 1)..]
 }
 
 /// Whether the object's class has one of the flags that mark the built-in classes and their heirs.

@@ -10,7 +10,7 @@ use argus_model::codec::{Encoder, Full, Packed, Small};
 use argus_model::value::{self, Shape};
 use pyo3::ffi;
 
-use crate::object::{Characters, Object, class_name, has_flag, text_of};
+use crate::object::{Characters, Object, class_name, class_name_bytes, has_flag, text_of};
 
 /// Elements shown of a list or tuple.
 const SHOWN_ELEMENTS: usize = 3;
@@ -42,13 +42,17 @@ unsafe fn is_object_direct(object: Object) -> bool {
     // SAFETY: as demanded of the caller.
     unsafe {
         ffi::PyFloat_CheckExact(object) != 0
-            || (ffi::PyAnySet_CheckExact(object) == 0
-                && !matches!(class_name(object), "ndarray" | "DataFrame" | "Series"))
+            || (ffi::PyAnySet_CheckExact(object) == 0 && !is_summarised(class_name_bytes(object)))
     }
 }
 
+/// Whether `foreign` has a summary of objects of a class of this name.
+fn is_summarised(class: &[u8]) -> bool {
+    matches!(class, b"ndarray" | b"DataFrame" | b"Series")
+}
+
 /// Appends `before` and the value, if that is told in a few bytes: `None`, a truth value, an integer
-/// of 32 bits, a float, a short ASCII text.
+/// of 32 bits, a float, a short ASCII text, an object with a short class name.
 ///
 /// # Safety
 /// `object` is alive and the thread is attached.
@@ -82,6 +86,9 @@ unsafe fn push_other(out: &mut Small, before: Packed, object: Object, most: usiz
         if ffi::PyFloat_CheckExact(object) != 0 {
             return value::push_float(out, before, ffi::PyFloat_AS_DOUBLE(object));
         }
+        if !has_flag(object, PLAIN) {
+            return push_object(out, before, object);
+        }
         if !has_flag(object, ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
             return None;
         }
@@ -90,6 +97,26 @@ unsafe fn push_other(out: &mut Small, before: Packed, object: Object, most: usiz
             _ => None,
         }
     }
+}
+
+/// Appends `before`, class and address of an object that is told by them.
+unsafe fn push_object(out: &mut Small, before: Packed, object: Object) -> Option<()> {
+    // SAFETY: as for `push`.
+    let class = unsafe {
+        if ffi::PyAnySet_CheckExact(object) != 0 || ffi::PyFloat_Check(object) != 0 {
+            return None;
+        }
+        class_name_bytes(object)
+    };
+    if is_summarised(class) {
+        return None;
+    }
+    value::push_object(
+        out,
+        before,
+        std::str::from_utf8(class).ok()?,
+        address(object),
+    )
 }
 
 /// Appends one value of at most about `most` characters.
@@ -325,13 +352,17 @@ pub(crate) unsafe fn set_shape(set: Object) -> Shape {
     }
 }
 
+fn address(object: Object) -> u64 {
+    object.addr() as u64
+}
+
 /// Appends class and address.
 ///
 /// # Safety
 /// `object` is alive and the thread is attached.
 pub(crate) unsafe fn encode_object(out: &mut Encoder<'_>, object: Object) -> Result<(), Full> {
     // SAFETY: as demanded of the caller.
-    value::encode_object(out, unsafe { class_name(object) }, object.addr() as u64)
+    value::encode_object(out, unsafe { class_name(object) }, address(object))
 }
 
 /// Appends up to three of `length` elements, as long as there is room for their text.
