@@ -23,9 +23,10 @@ const WINDOW: u32 = 256 * 1024;
 /// The window that is read to see whether anything is new.
 const GLANCE: u32 = 4 * 1024;
 
-/// How many times its own size a chunk may be checksummed in search of the next valid record: a
-/// hostile one could announce a long record at every place.
-const RESYNC_EFFORT: u64 = 16;
+/// How many times its own size a generation may be checksummed in vain in search of valid records,
+/// then the rest of it is given up. One flipped bit costs such a search only where it makes a record's
+/// length larger; but a hostile chunk could announce a long record at every other place.
+const RESYNC_EFFORT: u64 = 64;
 
 /// The producers' directories in a spool folder. Other names are passed over.
 pub fn producers(spool: &Path) -> io::Result<Vec<(ProducerId, PathBuf)>> {
@@ -124,7 +125,10 @@ pub struct ChunkReader {
     records: u64,
     damaged_places: u64,
     skipped: u64,
-    effort: u64,
+    /// Bytes that the last look for a record checksummed.
+    checksummed: u32,
+    /// Bytes checksummed in vain while searching.
+    in_vain: u64,
     ended: bool,
 }
 
@@ -160,7 +164,8 @@ impl ChunkReader {
             records: 0,
             damaged_places: 0,
             skipped: 0,
-            effort: 0,
+            checksummed: 0,
+            in_vain: 0,
             ended: false,
         };
         reader.begin(head, FIRST_RECORD);
@@ -177,6 +182,7 @@ impl ChunkReader {
         self.records = 0;
         self.damaged_places = 0;
         self.skipped = 0;
+        self.in_vain = 0;
         self.ended = false;
     }
 
@@ -314,14 +320,16 @@ impl ChunkReader {
     fn resynchronise(&mut self, end: u32) -> io::Result<()> {
         let from = self.offset;
         let mut at = from + 8;
-        self.effort = RESYNC_EFFORT * u64::from(self.size);
-        while at + SMALLEST_RECORD <= end && self.effort > 0 {
+        let most = RESYNC_EFFORT * u64::from(self.size);
+        self.in_vain += u64::from(self.checksummed);
+        while at + SMALLEST_RECORD <= end && self.in_vain < most {
             if self.record_at(at)?.is_some() {
                 self.damaged_places += 1;
                 self.skipped += u64::from(at - from);
                 self.offset = at;
                 return Ok(());
             }
+            self.in_vain += u64::from(self.checksummed);
             at += 8;
         }
         // Behind the last record of a process that died there is nothing; before a seal there is.
@@ -335,6 +343,7 @@ impl ChunkReader {
 
     /// Kind and payload length of the valid record at `at`, which is then in the window.
     fn record_at(&mut self, at: u32) -> io::Result<Option<(u8, u32)>> {
+        self.checksummed = 0;
         if at + SMALLEST_RECORD > self.size {
             return Ok(None);
         }
@@ -354,7 +363,7 @@ impl ChunkReader {
         if total > self.size - at {
             return Ok(None);
         }
-        self.effort = self.effort.saturating_sub(u64::from(total));
+        self.checksummed = total;
         let Some(record) = self.bytes(at, total)? else {
             return Ok(None);
         };

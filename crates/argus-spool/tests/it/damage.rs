@@ -77,3 +77,40 @@ fn foreign_files_in_a_spool_are_passed_over() {
     std::fs::remove_file(path).unwrap();
     assert_eq!(metric_values(&home.0)[0].1.len(), 10);
 }
+
+/// A long record is announced, falsely, between any two true ones: looking for the next true one
+/// would checksum the whole rest of the chunk each time.
+#[test]
+fn a_chunk_that_announces_falsely_everywhere_is_given_up_in_time() {
+    let home = Home::new("announced");
+    run("emit:30000", &home.0);
+    let (id, directory) = all_producers(&home.0).remove(0);
+    let (_, path) = chunks(&directory).unwrap().pop().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let size = bytes.len();
+    let state = |length: usize, bytes: &[u8]| {
+        let word = u64::from_le_bytes(*bytes.first_chunk().unwrap());
+        (word & !0xff_ffff | length as u64).to_le_bytes()
+    };
+    // Every other record becomes a lie about its length.
+    let (mut at, mut lies) = (512, 0_usize);
+    while at + 16 <= size {
+        let word = u32::from_le_bytes(*bytes[at..].first_chunk().unwrap());
+        let length = (12 + (word & 0xff_ffff) as usize).next_multiple_of(8);
+        if word == 0 || at + length > size {
+            break;
+        }
+        if (at / length) % 2 == 0 {
+            let lie = state(size - at - 16, &bytes[at..]);
+            bytes[at..at + 8].copy_from_slice(&lie);
+            lies += 1;
+        }
+        at += length;
+    }
+    assert!(lies > 1_000, "{lies} lies");
+    std::fs::write(&path, &bytes).unwrap();
+    let (found, damaged) = values(id, &directory);
+    assert!(damaged >= lies as u64, "all that is missing is counted");
+    assert!(found.len() < 30_000 - lies, "its rest was given up");
+    assert_eq!(found.len() as u64 + damaged, 30_000);
+}
