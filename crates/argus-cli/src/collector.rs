@@ -138,16 +138,19 @@ fn wake_at_deaths(ends: &OwnedFd, control: ControlPage) {
 impl Observer for Outside {
     fn attach(&mut self, pid: u32, start_ticks: u64) {
         if let Some(known) = self.attached.get(&pid) {
-            if known.start_ticks == start_ticks {
+            let same = known.start_ticks == start_ticks;
+            if same && self.watcher.watches(pid) {
                 return;
             }
-            // The pid has passed on, so the one who had it before is dead.
-            let start_ticks = known.start_ticks;
-            self.succeeded.push(Death {
-                pid,
-                start_ticks,
-                exit_code: None,
-            });
+            if !same {
+                // The pid has passed on, so the one who had it before is dead.
+                let start_ticks = known.start_ticks;
+                self.succeeded.push(Death {
+                    pid,
+                    start_ticks,
+                    exit_code: None,
+                });
+            }
             self.watcher.remove(pid);
         }
         let sampler = Sampler::attach_to(pid, start_ticks).ok();

@@ -9,11 +9,11 @@ use argus_model::{ProducerId, Timestamp};
 use argus_spool::boot_anchor;
 use argus_spool::control::ControlPage;
 use argus_spool::read::producers;
-use argus_store::batch::{CollectorState, ProducerEnd, RunKey, SampleRow};
+use argus_store::batch::{CollectorState, Ending, ProducerEnd, RunKey, SampleRow};
 use argus_store::retention::Rest;
 use argus_store::{Batch, CommitError, ReadError, Retention, Sink};
 
-use crate::deaths::{Here, Life};
+use crate::deaths::{Here, Life, Programs, has_let_go, holds};
 use crate::elect::{Election, Lock};
 use crate::failpoint;
 use crate::intake::{Intake, size_on_disk};
@@ -93,6 +93,7 @@ pub struct Collector {
     observer: Box<dyn Observer>,
     followers: Followers,
     here: Here,
+    programs: Programs,
     intakes: BTreeMap<ProducerId, Intake>,
     living: BTreeSet<ProducerId>,
     /// Dead, and how.
@@ -147,6 +148,7 @@ impl Collector {
             observer,
             followers,
             here: Here::read(),
+            programs: Programs::default(),
             intakes: BTreeMap::new(),
             living: BTreeSet::new(),
             ends: BTreeMap::new(),
@@ -310,8 +312,9 @@ impl Collector {
                 Life::Alive => {
                     self.living.insert(producer);
                     self.observer.attach(producer.pid, producer.start_ticks);
+                    self.note_other_programs(producer);
                 }
-                Life::Dead => self.note_death(producer, None),
+                Life::Dead => self.note_death(producer, Ending::Exit(None)),
                 Life::Unknown => {}
             }
         }
@@ -333,17 +336,38 @@ impl Collector {
             };
             let dead: Vec<ProducerId> = self.living.iter().filter(is_dead).copied().collect();
             for producer in dead {
-                self.note_death(producer, death.exit_code);
+                // A process that has the pid since the same hundredth of a second, perhaps.
+                let lives = self.here.judge(producer) == Life::Alive && holds(producer);
+                if lives {
+                    self.observer.attach(producer.pid, producer.start_ticks);
+                } else {
+                    self.note_death(producer, Ending::Exit(death.exit_code));
+                }
+            }
+        }
+        for producer in self.programs.changed(&self.living) {
+            self.note_other_programs(producer);
+        }
+    }
+
+    /// Ends those producers of a process that it has left behind by an `exec`.
+    fn note_other_programs(&mut self, one: ProducerId) {
+        let of_it = |it: &&ProducerId| RunKey::from(**it) == RunKey::from(one);
+        let of_it: Vec<ProducerId> = self.living.iter().filter(of_it).copied().collect();
+        for producer in of_it {
+            let directory = self.options.place.spool().join(producer.to_string());
+            if has_let_go(producer, &directory) {
+                self.note_death(producer, Ending::Exec);
             }
         }
     }
 
-    fn note_death(&mut self, producer: ProducerId, exit_code: Option<i32>) {
+    fn note_death(&mut self, producer: ProducerId, ending: Ending) {
         self.living.remove(&producer);
         let end = ProducerEnd {
             producer,
             at: boot_anchor().wall,
-            exit_code,
+            ending,
         };
         self.ends.insert(producer, end);
         if let Some(intake) = self.intakes.get_mut(&producer) {
@@ -372,7 +396,7 @@ impl Collector {
                 let end = ProducerEnd {
                     producer,
                     at: now,
-                    exit_code: None,
+                    ending: Ending::Exit(None),
                 };
                 batch.ends.push(end);
             }

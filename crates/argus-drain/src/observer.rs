@@ -29,7 +29,8 @@ pub struct Reading {
 /// [`ControlPage::wake_collector`](argus_spool::control::ControlPage::wake_collector)).
 pub trait Observer {
     /// Begins to watch a process of this machine and namespace. Its death, also one that happened
-    /// before the call, is told by [`deaths`](Observer::deaths).
+    /// before the call, is told by [`deaths`](Observer::deaths). Once a death was told, a process of
+    /// the same pid and start time is another one, to be watched again.
     fn attach(&mut self, pid: u32, start_ticks: u64);
 
     /// Ceases to watch it.

@@ -51,7 +51,7 @@ pub fn pid_namespace() -> u64 {
 /// When that cannot be told, which says nothing about the process: the caller may be out of
 /// descriptors.
 pub fn start_ticks(pid: u32) -> io::Result<Option<u64>> {
-    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+    let text = match stat(pid) {
         Ok(text) => text,
         // It may also end between opening and reading.
         Err(error)
@@ -62,13 +62,26 @@ pub fn start_ticks(pid: u32) -> io::Result<Option<u64>> {
         }
         Err(error) => return Err(error),
     };
-    // The name in parentheses may itself hold parentheses and spaces; what follows does not.
-    let ticks = text
-        .rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok());
-    ticks
+    number_in_stat(&text, 22)
         .map(Some)
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Where the stack of the program begins that the process with this pid runs: elsewhere after an
+/// `exec`. 0 where that must not be seen, nothing when there is no such process.
+pub fn stack_start(pid: u32) -> Option<u64> {
+    number_in_stat(&stat(pid).ok()?, 28)
+}
+
+fn stat(pid: u32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+}
+
+/// The field with this number, counted from 1 as in `proc(5)`; one behind the name.
+fn number_in_stat(text: &str, field: usize) -> Option<u64> {
+    // The name in parentheses may itself hold parentheses and spaces; what follows does not.
+    let (_, rest) = text.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(field - 3)?.parse().ok()
 }
 
 /// The name the kernel gives the process.
@@ -131,6 +144,7 @@ mod tests {
         assert_ne!(id.boot, 0);
         assert_ne!(id.pid_namespace, 0);
         assert!(id.start_ticks > 0);
+        assert!(stack_start(id.pid).is_some_and(|stack| stack > 0));
         assert_ne!(id.nonce, producer_id().nonce);
         assert!(!process_name().is_empty());
         assert!(!command_line().is_empty());

@@ -227,15 +227,35 @@ pub struct SessionEventRow {
     pub data: String,
 }
 
-/// A producer's process is over.
+/// A producer is over: nothing more will come of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProducerEnd {
     /// Who.
     pub producer: ProducerId,
-    /// When its death was noticed.
+    /// When its end was noticed.
     pub at: Timestamp,
-    /// Exit code, −N for signal N, absent when unknown.
-    pub exit_code: Option<i32>,
+    /// In which way.
+    pub ending: Ending,
+}
+
+/// The way in which a producer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its process is over: exit code, −N for signal N, absent when unknown.
+    Exit(Option<i32>),
+    /// Its process runs another program now. The run goes on with a later producer of the process,
+    /// as soon as there is one.
+    Exec,
+}
+
+impl Ending {
+    /// The exit code of the process, where there is one and it is known.
+    pub const fn exit_code(self) -> Option<i32> {
+        match self {
+            Self::Exit(code) => code,
+            Self::Exec => None,
+        }
+    }
 }
 
 /// How far a chunk has been read. Replaces the position stored for the same producer and chunk.

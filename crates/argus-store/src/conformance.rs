@@ -96,6 +96,7 @@ laws! {
         rows_about_processes_are_filtered,
         a_run_seen_from_inside_and_outside_is_one,
         a_terminated_event_ends_its_run,
+        a_run_goes_on_when_its_program_executes_another,
         what_is_not_a_number_does_not_stop_a_batch;
     sessions:
         a_session_is_numbered_from_its_start_without_gaps,

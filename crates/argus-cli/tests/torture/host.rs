@@ -14,7 +14,7 @@ use argus_spool::{Appended, Weight};
 
 use super::bed::PATIENCE;
 use super::ledger::Said;
-use super::{children, clock};
+use super::{children, clock, exec};
 
 pub(crate) const ROLE: &str = "ARGUS_TEST_ROLE";
 /// Where hosts say what they emitted.
@@ -34,12 +34,15 @@ fn play() {
     match words[0] {
         "spans-until-killed" => spans_until_killed(Path::new(words[1])),
         "spans" => spans(number(1), Duration::from_millis(number(2).into())),
-        "lanes" => lanes(number(1), number(2)),
+        "lanes" => lanes(0..number(1), number(2)),
+        "lane" => lanes(number(1)..number(1) + 1, number(2)),
         "threads" => threads(number(1), number(2)),
         "children" => families(number(1), number(2)),
         "through-a-shortage" => through_a_shortage(Path::new(words[1])),
         "through-a-breakdown" => through_a_breakdown(Path::new(words[1])),
         "clock" => clock::host(words[1]),
+        "exec" => exec::host(number(1), Path::new(words[2])),
+        "then-until-killed" => exec::then_until_killed(Path::new(words[1])),
         "old-format" => super::upgrade::write_fixture(),
         other => panic!("no role {other}"),
     }
@@ -79,10 +82,10 @@ fn spans(count: u32, pause: Duration) {
     }
 }
 
-/// Emits this many lanes of this many records, one after the other.
-fn lanes(count: u32, each: u32) {
+/// Emits these lanes of this many records, one after the other.
+fn lanes(lanes: std::ops::Range<u32>, each: u32) {
     let mut said = Said::default();
-    for lane in 0..count {
+    for lane in lanes {
         for number in 0..each {
             said.emit(lane, number, Weight::Normal);
         }

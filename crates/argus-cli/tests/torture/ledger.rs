@@ -118,15 +118,6 @@ impl Ledger {
         ledger
     }
 
-    /// The same for programs that the rows cannot tell apart, as they share a pid: the account of the
-    /// producers stands for the count of each.
-    pub(crate) fn by_producer(bed: &Bed, said: Said) -> Self {
-        let ledger = Self::of_lanes(bed, said);
-        let runs = "SELECT count(DISTINCT run_id) FROM producers";
-        assert_eq!(bed.number(runs), bed.ledger().len() as i64, "a run each");
-        ledger
-    }
-
     /// Takes the losses from the account of all producers.
     pub(crate) fn take_losses(&mut self, bed: &Bed) {
         for entry in bed.ledger() {

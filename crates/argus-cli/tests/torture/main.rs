@@ -22,6 +22,7 @@ mod bitflip;
 mod clock;
 mod disk_full;
 mod eio;
+mod exec;
 mod fork;
 mod kill_collector;
 mod kill_producer;

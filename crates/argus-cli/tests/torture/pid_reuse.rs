@@ -2,7 +2,6 @@
 //! and the life of one never speaks for another.
 
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use super::alone::{Own, alone};
 use super::bed::{Bed, Guarded, kill, until};
@@ -10,10 +9,9 @@ use super::host::SAID;
 use super::ledger::{Ledger, Said};
 use super::rounds;
 
-const EACH: u32 = 200;
-/// What the kernel tells of a program's beginning is this coarse. Two of one pid within one tick are
-/// taken for one process, as after `exec`: the first then ends with the second.
-const TICK: Duration = Duration::from_millis(10);
+/// So few that many a program begins and ends within one tick of the clock by which the kernel tells
+/// when it began.
+const EACH: u32 = 20;
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
 /// Starts a program that has this pid, which must be free.
@@ -45,11 +43,10 @@ fn programs_that_share_a_pid_are_told_apart() {
                 .unwrap(),
         );
         let said = bed.path("said");
-        for _ in 0..rounds {
-            let mut host = bed.host(&format!("lanes:1:{EACH}"));
+        for round in 0..rounds {
+            let mut host = bed.host(&format!("lane:{round}:{EACH}"));
             let mut host = start_as(pid, host.env(SAID, &said));
             host.wait().unwrap();
-            std::thread::sleep(2 * TICK);
         }
         let progress = bed.path("progress");
         let mut last = bed.host(&format!("spans-until-killed:{}", progress.display()));
@@ -60,11 +57,20 @@ fn programs_that_share_a_pid_are_told_apart() {
         until("all but the last are dead", || {
             (bed.number(all), bed.number(living)) == (expected, 1)
         });
+        let inner = "SELECT count(*) FROM process_trace WHERE process = 'inner'";
+        let before = bed.number(inner);
+        until("the last lives on", || bed.number(inner) > before + 1_000);
+        assert_eq!(bed.number(living), 1);
         kill(last.id());
         last.wait().unwrap();
         until("the last is dead", || bed.number(living) == 0);
-        let ledger = Ledger::by_producer(&bed, Said::read(&said));
-        ledger.settle(&format!("pid-reuse, {rounds} programs of one pid"));
+        // Two of one pid and one tick share a run; everything else of them is told apart.
+        let runs = bed.number("SELECT count(DISTINCT run_id) FROM producers WHERE pid = 4000");
+        let shared = expected - runs;
+        let ledger = Ledger::of_lanes(&bed, Said::read(&said));
+        ledger.settle(&format!(
+            "pid-reuse, {rounds} programs of one pid, {shared} in the tick of the one before"
+        ));
         until("spools are removed", || bed.spools() == 0);
     });
 }

@@ -10,7 +10,7 @@ use argus_model::{NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 use argus_read::live::Refreshed;
 use argus_read::{Follower, LiveOptions, LiveState, Wake};
 use argus_store::batch::{
-    OpenSpan, ProducerEnd, ProducerRow, SampleRow, SpanRow, Status, Subject, Thread,
+    Ending, OpenSpan, ProducerEnd, ProducerRow, SampleRow, SpanRow, Status, Subject, Thread,
 };
 use argus_store::{Batch, Memory, Sink};
 
@@ -203,7 +203,7 @@ fn a_killed_process_shows_its_end_and_its_spans_as_interrupted() {
     let end = ProducerEnd {
         producer: producer(7),
         at: second(5),
-        exit_code: Some(-9),
+        ending: Ending::Exit(Some(-9)),
     };
     let batch = Batch {
         ends: vec![end],
@@ -228,7 +228,7 @@ fn an_old_process_is_found_behind_a_thousand_newer_ones_and_so_is_its_end() {
     let ends = (1_000..2_000).map(|pid| ProducerEnd {
         producer: producer(pid),
         at: second(2),
-        exit_code: Some(0),
+        ending: Ending::Exit(Some(0)),
     });
     let batch = Batch {
         producers: introductions,
@@ -248,7 +248,7 @@ fn an_old_process_is_found_behind_a_thousand_newer_ones_and_so_is_its_end() {
     let end = ProducerEnd {
         producer: producer(7),
         at: second(101),
-        exit_code: None,
+        ending: Ending::Exit(None),
     };
     let batch = Batch {
         ends: vec![end],

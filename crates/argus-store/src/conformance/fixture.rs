@@ -5,7 +5,7 @@ use std::sync::Arc;
 use argus_model::{NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 use crate::batch::{
-    LogRow, MetricRow, OpenSpan, ProcessEventRow, ProducerEnd, ProducerRow, SampleRow,
+    Ending, LogRow, MetricRow, OpenSpan, ProcessEventRow, ProducerEnd, ProducerRow, SampleRow,
     SessionEventRow, SpanRow, Status, Subject, Thread,
 };
 
@@ -106,7 +106,7 @@ pub(crate) fn end(pid: u32, seconds: i64, exit_code: Option<i32>) -> ProducerEnd
     ProducerEnd {
         producer: producer(pid),
         at: at(seconds),
-        exit_code,
+        ending: Ending::Exit(exit_code),
     }
 }
 

@@ -7,7 +7,7 @@ use argus_model::Timestamp;
 use super::Bench;
 use super::fixture::{at, described, end, log, metric, process_event, producer, sample, subject};
 use crate::Batch;
-use crate::batch::{LogRow, ProcessEventRow, SampleRow, Subject};
+use crate::batch::{Ending, LogRow, ProcessEventRow, ProducerEnd, SampleRow, Subject};
 use crate::query::{
     Page, ProcessFilter, StoredLog, StoredMetric, StoredProcessEvent, StoredSample, TimeRange,
 };
@@ -210,6 +210,55 @@ pub(super) fn a_terminated_event_ends_its_run(bench: &mut Bench) {
         (Some(at(9)), Some(0)),
         "the code became known later"
     );
+}
+
+pub(super) fn a_run_goes_on_when_its_program_executes_another(bench: &mut Bench) {
+    let mut later = described(1);
+    later.id.nonce += 1;
+    let second = ProducerEnd {
+        producer: later.id,
+        ..end(1, 30, Some(3))
+    };
+    let exec = |seconds| ProducerEnd {
+        ending: Ending::Exec,
+        ..end(1, seconds, None)
+    };
+    let ended = |bench: &Bench| {
+        let runs = bench.store.runs(&ProcessFilter::default(), EVERYTHING);
+        let runs = runs.unwrap();
+        assert_eq!(runs.len(), 1, "one process, one run");
+        (runs[0].ended_at, runs[0].exit_code)
+    };
+    bench.commit(&Batch {
+        producers: vec![described(1)],
+        ends: vec![exec(10)],
+        ..Batch::default()
+    });
+    assert_eq!(
+        ended(bench),
+        (Some(at(10)), None),
+        "nobody knows of another"
+    );
+    bench.commit(&Batch {
+        producers: vec![later.clone()],
+        ..Batch::default()
+    });
+    assert_eq!(ended(bench), (None, None), "it goes on");
+    bench.commit(&Batch {
+        ends: vec![exec(20)],
+        ..Batch::default()
+    });
+    assert_eq!(ended(bench), (None, None), "as the other");
+    bench.commit(&Batch {
+        ends: vec![second],
+        ..Batch::default()
+    });
+    assert_eq!(ended(bench), (Some(at(30)), Some(3)));
+    bench.commit(&Batch {
+        producers: vec![later],
+        ..Batch::default()
+    });
+    assert_eq!(ended(bench), (Some(at(30)), Some(3)), "what is known stays");
 }
 
 pub(super) fn what_is_not_a_number_does_not_stop_a_batch(bench: &mut Bench) {

@@ -2,20 +2,21 @@
 
 use std::cmp::Reverse;
 
-use crate::batch::{OpenSpan, ProducerEnd, SpanRow, Status};
+use crate::batch::{Ending, OpenSpan, ProducerEnd, SpanRow, Status};
 
 /// The exception of a span whose process ended first.
 pub(super) fn exception(end: &ProducerEnd) -> String {
     let pid = end.producer.pid;
-    match end.exit_code {
-        Some(code) if code < 0 => {
+    match end.ending {
+        Ending::Exit(Some(code)) if code < 0 => {
             format!(
                 "interrupted: process {pid} ended (signal {})",
                 -i64::from(code)
             )
         }
-        Some(code) => format!("interrupted: process {pid} ended (exit code {code})"),
-        None => format!("interrupted: process {pid} ended (exit status unknown)"),
+        Ending::Exit(Some(code)) => format!("interrupted: process {pid} ended (exit code {code})"),
+        Ending::Exit(None) => format!("interrupted: process {pid} ended (exit status unknown)"),
+        Ending::Exec => format!("interrupted: process {pid} runs another program"),
     }
 }
 
@@ -47,23 +48,30 @@ mod tests {
 
     #[test]
     fn the_exception_tells_how_the_process_ended() {
-        let told = |exit_code| {
+        let told = |ending| {
             exception(&ProducerEnd {
                 producer: ProducerId {
                     pid: 4711,
                     ..ProducerId::default()
                 },
                 at: Timestamp::default(),
-                exit_code,
+                ending,
             })
         };
         assert_eq!(
-            told(Some(3)),
+            told(Ending::Exit(Some(3))),
             "interrupted: process 4711 ended (exit code 3)"
         );
-        assert_eq!(told(Some(-9)), "interrupted: process 4711 ended (signal 9)");
         assert_eq!(
-            told(None),
+            told(Ending::Exit(Some(-9))),
+            "interrupted: process 4711 ended (signal 9)"
+        );
+        assert_eq!(
+            told(Ending::Exec),
+            "interrupted: process 4711 runs another program"
+        );
+        assert_eq!(
+            told(Ending::Exit(None)),
             "interrupted: process 4711 ended (exit status unknown)"
         );
     }

@@ -3,10 +3,10 @@
 use argus_model::session::{SESSION_STARTED, SessionStatus};
 use argus_model::{ProducerId, Timestamp};
 
-use super::{Data, Memory, Session};
+use super::{Data, Memory, Producer, Session};
 use crate::batch::{
-    Batch, OpenSpan, Position, ProcessEventRow, ProducerEnd, ProducerRow, RunKey, SessionEventRow,
-    SpanRow, Subject,
+    Batch, Ending, OpenSpan, Position, ProcessEventRow, ProducerEnd, ProducerRow, RunKey,
+    SessionEventRow, SpanRow, Subject,
 };
 use crate::engine::{death, session};
 use crate::error::{CommitError, ReadError};
@@ -120,6 +120,10 @@ impl Data {
         let run = self.run(row.subject.run, row.seen_at);
         run.instrumented = !row.is_observer();
         run.observer = row.is_observer();
+        // The process goes on as this producer; its own end will be told.
+        if !row.is_observer() && run.exit_code.is_none() {
+            run.ended_at = None;
+        }
     }
 
     fn describe_run(&mut self, subject: &Subject, at: Timestamp) {
@@ -310,7 +314,12 @@ impl Data {
         }
         let producer = self.producer(end.producer, end.at);
         producer.ended_at = producer.ended_at.or(Some(end.at));
-        self.end_run(end.producer.into(), end.at, end.exit_code);
+        let run = RunKey::from(end.producer);
+        let goes_on = |it: &Producer| RunKey::from(it.id) == run && it.ended_at.is_none();
+        if end.ending == Ending::Exec && self.producers.iter().any(goes_on) {
+            return;
+        }
+        self.end_run(run, end.at, end.ending.exit_code());
     }
 
     fn apply_books(&mut self, batch: &Batch) {

@@ -9,7 +9,7 @@ use argus_model::{ProducerId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::known::Known;
-use crate::batch::{ProducerEnd, ProducerRow, RunKey, Subject};
+use crate::batch::{Ending, ProducerEnd, ProducerRow, RunKey, Subject};
 use crate::sink::KnownProducer;
 
 /// Which side a description of a run comes from.
@@ -115,7 +115,7 @@ pub(super) fn run_id(
     })
 }
 
-/// A producer's process is over: its run is too.
+/// A producer is over. So is its run, unless the process goes on as another producer.
 pub(super) fn end(
     connection: &Connection,
     known: &mut Known,
@@ -127,11 +127,24 @@ pub(super) fn end(
             "UPDATE producers SET ended_at_ns = coalesce(ended_at_ns, ?2),
                  exit_code = coalesce(exit_code, ?3) WHERE id = ?1",
         )?
-        .execute(params![producer_id, end.at.nanos(), end.exit_code])?;
-    let run_id = connection
+        .execute(params![producer_id, end.at.nanos(), end.ending.exit_code()])?;
+    let run_id: i64 = connection
         .prepare_cached("SELECT run_id FROM producers WHERE id = ?1")?
         .query_row([producer_id], |row| row.get(0))?;
-    end_run(connection, run_id, end.at, end.exit_code)
+    if end.ending == Ending::Exec && has_producer(connection, run_id, end.producer.pid)? {
+        return Ok(());
+    }
+    end_run(connection, run_id, end.at, end.ending.exit_code())
+}
+
+/// Whether a run has a producer that is not over.
+fn has_producer(connection: &Connection, run_id: i64, pid: u32) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM producers
+                 WHERE pid = ?2 AND run_id = ?1 AND ended_at_ns IS NULL)",
+        )?
+        .query_row(params![run_id, pid], |row| row.get(0))
 }
 
 /// Notes that a run is over.
@@ -187,7 +200,8 @@ fn upsert_run(
                  hostname = coalesce(nullif(excluded.hostname, ''), hostname),
                  instrumented = max(instrumented, excluded.instrumented),
                  observer = max(observer, excluded.observer),
-                 started_at_ns = min(started_at_ns, excluded.started_at_ns)
+                 started_at_ns = min(started_at_ns, excluded.started_at_ns),
+                 ended_at_ns = iif(?13 AND exit_code IS NULL, NULL, ended_at_ns)
              RETURNING id",
         )?
         .query_row(
@@ -204,6 +218,8 @@ fn upsert_run(
                 seen == Seen::Inside,
                 seen == Seen::Observing,
                 at.nanos(),
+                // The process goes on as this producer; its own end will be told.
+                seen == Seen::Inside,
             ],
             |row| row.get(0),
         )
