@@ -7,6 +7,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod lint;
 mod python;
 mod step;
@@ -33,6 +34,7 @@ commands:
   lint     formatting, clippy, rustdoc, tidy, ruff, type stubs; any warning fails
   demo     build everything in release and run a real program under Argus
   bench    measure Argus beside its peers; writes bench/results
+  fuzz     feed the fuzz targets, guided by coverage
   torture  break things for real, long, and balance the ledger each time
 
 examples:
@@ -81,6 +83,11 @@ const COMMANDS: &[Command] = &[
         name: "bench",
         help: bench::HELP,
         action: Action::Worded(bench::plan),
+    },
+    Command {
+        name: "fuzz",
+        help: fuzz::HELP,
+        action: Action::Worded(fuzz::plan),
     },
     Command {
         name: "torture",

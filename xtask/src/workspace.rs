@@ -17,6 +17,8 @@ pub(crate) struct Workspace {
 pub(crate) enum Profile {
     Dev,
     Release,
+    /// A release with failpoints and debug assertions.
+    Torture,
 }
 
 impl Profile {
@@ -24,6 +26,7 @@ impl Profile {
         match self {
             Self::Dev => "dev",
             Self::Release => "release",
+            Self::Torture => "torture",
         }
     }
 }
