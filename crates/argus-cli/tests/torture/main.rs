@@ -26,6 +26,7 @@ mod exec;
 mod fork;
 mod kill_collector;
 mod kill_producer;
+mod namespaces;
 mod pid_reuse;
 mod read_only;
 mod reader_stall;
