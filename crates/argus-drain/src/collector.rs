@@ -318,7 +318,8 @@ impl Collector {
                 Life::Unknown => {}
             }
         }
-        self.listed_at = complete.then_some(modified);
+        // What comes within the same tick as the last change does not show later, either.
+        self.listed_at = (complete && settled).then_some(modified);
         Ok(())
     }
 

@@ -183,6 +183,11 @@ impl Intake {
                 generation: chunk.reader.head().generation,
                 offset: chunk.reader.offset(),
             });
+            if read.progress == Progress::Retaken {
+                // It now holds something younger than its place in this round.
+                self.behind = true;
+                break;
+            }
         }
         Ok(total)
     }
@@ -242,7 +247,9 @@ impl Intake {
             self.unreadable = unreadable;
         }
         self.forget_removed_chunks();
-        self.listed_at = (!incomplete).then_some(modified);
+        // What comes within the same tick as the last change does not show later, either.
+        let certain = settled || self.state == Producer::Dead;
+        self.listed_at = (certain && !incomplete).then_some(modified);
         Ok(())
     }
 
@@ -410,9 +417,11 @@ impl Chunk {
         Ok(news.then_some(Turn { bytes, progress }))
     }
 
-    /// Whether a chunk given back was taken again since.
+    /// Whether a chunk given back was taken again since. A collector before this one may have given it
+    /// back, so it need not be this one that has: until its own sync, what its thread wrote next, into
+    /// another chunk, would be read first.
     fn look_for_next_generation(&mut self) -> io::Result<bool> {
-        let begun = self.stage == Stage::Released && self.reader.look_for_next_generation()?;
+        let begun = self.stage != Stage::Reading && self.reader.look_for_next_generation()?;
         if begun {
             self.begin_generation();
         }

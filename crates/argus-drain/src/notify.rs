@@ -65,7 +65,8 @@ impl Followers {
         if settled && modified == self.listed_at {
             return;
         }
-        self.listed_at = modified;
+        // What comes within the same tick as the last change does not show later, either.
+        self.listed_at = modified.filter(|_| settled);
         self.listed.clear();
         if let Ok(entries) = self.folder.read_dir() {
             let sockets = entries.flatten().map(|entry| entry.path());
