@@ -124,13 +124,14 @@ impl Advice for PlaceError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unnamed => Exit::Usage,
-            Self::NotOurs(_) | Self::Io { .. } => Exit::Store,
+            Self::NotOurs(_) | Self::Network { .. } | Self::Io { .. } => Exit::Store,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unnamed => "argus status --db FILE".into(),
+            Self::Network { .. } => "argus status --db FILE   (name one on a local disk)".into(),
             Self::NotOurs(_) => "argus status --db FILE   (name a database of your own)".into(),
             Self::Io { path, .. } => format!("ls -ld {}", path.display()),
         })

@@ -85,6 +85,30 @@ impl DataDir {
     }
 }
 
+/// The network file system that `statfs` names by this magic number; nothing for a local one.
+///
+/// No database and no spool may lie on one: SQLite's WAL and the spools are memory shared between
+/// processes, which a network does not give, and a server that is gone would hold a host up or kill it.
+/// FUSE is not among them: most of what it carries is local.
+pub fn network_kind(magic: u64) -> Option<&'static str> {
+    // The number's width and sign differ between machines; 32 bits of it have a meaning.
+    Some(match magic & 0xffff_ffff {
+        0x6969 => "nfs",
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => "smb",
+        0x0102_1997 => "9p",
+        0x00c3_6400 => "ceph",
+        0x5346_414f | 0x6b41_4653 => "afs",
+        0x7375_7245 => "coda",
+        0x564c => "ncp",
+        0x0bd0_0bd0 => "lustre",
+        0x0116_1970 => "gfs2",
+        0x7461_636f => "ocfs2",
+        0x1983_0326 => "beegfs",
+        0x4750_4653 => "gpfs",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +143,32 @@ mod tests {
         assert_eq!(
             dir.spool(),
             Path::new("/data/logs/observability.db.d/spool")
+        );
+    }
+
+    #[test]
+    fn network_file_systems_are_told_from_local_ones() {
+        let local = [
+            (0xef53, "ext4"),
+            (0x5846_5342, "xfs"),
+            (0x9123_683e, "btrfs"),
+            (0x0102_1994, "tmpfs"),
+            (0x794c_7630, "overlayfs"),
+            (0x2fc1_2fc1, "zfs"),
+            (0xf2f5_2010, "f2fs"),
+            (0x6573_5546, "fuse"),
+        ];
+        for (magic, name) in local {
+            assert_eq!(network_kind(magic), None, "{name}");
+        }
+        assert_eq!(network_kind(0x6969), Some("nfs"));
+        assert_eq!(network_kind(0x0102_1997), Some("9p"));
+        let smb = 0xff53_4d42;
+        assert_eq!(network_kind(smb), Some("smb"));
+        assert_eq!(
+            network_kind(smb | 0xffff_ffff << 32),
+            Some("smb"),
+            "as a signed word"
         );
     }
 }

@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use argus_model::paths;
+
 use crate::error::OpenError;
 
 /// Makes folder and file where they are missing, 0700 and 0600, and refuses places that are no
@@ -58,27 +60,6 @@ pub(super) fn check(database: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Tells network file systems, by the magic number that `statfs` gives. FUSE is not among them:
-/// most of what it carries is local.
-#[cfg(target_os = "linux")]
-fn network_kind(magic: u64) -> Option<&'static str> {
-    Some(match magic {
-        0x6969 => "nfs",
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => "smb",
-        0x0102_1997 => "9p",
-        0x00c3_6400 => "ceph",
-        0x5346_414f | 0x6b41_4653 => "afs",
-        0x7375_7245 => "coda",
-        0x564c => "ncp",
-        0x0bd0_0bd0 => "lustre",
-        0x0116_1970 => "gfs2",
-        0x7461_636f => "ocfs2",
-        0x1983_0326 => "beegfs",
-        0x4750_4653 => "gpfs",
-        _ => return None,
-    })
-}
-
 pub(super) fn check_folder(database: &Path, folder: &Path) -> Result<(), OpenError> {
     let metadata = fs::metadata(folder).map_err(|error| io_error(database, error))?;
     // Root's folders (`/tmp`, `/srv`) are everybody's ground; it could do as it likes anyway.
@@ -91,9 +72,7 @@ pub(super) fn check_folder(database: &Path, folder: &Path) -> Result<(), OpenErr
 #[cfg(target_os = "linux")]
 fn check_file_system(database: &Path, folder: &Path) -> Result<(), OpenError> {
     let status = rustix::fs::statfs(folder).map_err(|error| io_error(database, error.into()))?;
-    // The type's width and sign differ between machines; the magic numbers have 32 bits.
-    let magic = status.f_type as u64 & 0xffff_ffff;
-    match network_kind(magic) {
+    match paths::network_kind(status.f_type as u64) {
         Some(kind) => Err(OpenError::Network {
             path: database.to_owned(),
             kind,
@@ -195,14 +174,5 @@ mod tests {
         assert!(
             matches!(prepare(&database), Err(OpenError::NotOurs(path)) if path == folder.path())
         );
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn network_file_systems_are_told_from_local_ones() {
-        assert_eq!(network_kind(0x6969), Some("nfs"));
-        assert_eq!(network_kind(0xff53_4d42), Some("smb"));
-        assert_eq!(network_kind(0xef53), None, "ext4");
-        assert_eq!(network_kind(0x0102_1994), None, "tmpfs");
     }
 }
