@@ -34,6 +34,7 @@ fn play() {
     match words[0] {
         "spans-until-killed" => spans_until_killed(Path::new(words[1])),
         "spans" => spans(number(1), Duration::from_millis(number(2).into())),
+        "spans-and-lane" => spans_and_lane(number(1), number(2)),
         "lanes" => lanes(0..number(1), number(2)),
         "lane" => lanes(number(1)..number(1) + 1, number(2)),
         "threads" => threads(number(1), number(2)),
@@ -41,6 +42,7 @@ fn play() {
         "through-a-shortage" => through_a_shortage(Path::new(words[1])),
         "through-a-breakdown" => through_a_breakdown(Path::new(words[1])),
         "clock" => clock::host(words[1]),
+        "suspended" => clock::suspended(words[1]),
         "exec" => exec::host(number(1), Path::new(words[2])),
         "then-until-killed" => exec::then_until_killed(Path::new(words[1])),
         "old-format" => super::upgrade::write_fixture(),
@@ -80,6 +82,20 @@ fn spans(count: u32, pause: Duration) {
             std::thread::sleep(pause);
         }
     }
+}
+
+/// Spans one after the other, in each of them a record of one lane, for about a tenth of a
+/// millisecond each.
+fn spans_and_lane(lane: u32, count: u32) {
+    let mut said = Said::default();
+    for number in 0..count {
+        let _span = span!("inner", number = number);
+        said.emit(lane, number, Weight::Normal);
+        if number % 10 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    said.say(&self::said());
 }
 
 /// Emits these lanes of this many records, one after the other.

@@ -2,15 +2,19 @@
 //! doubled.
 
 use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use argus_drain::failpoint;
 
-use super::bed::Bed;
-use super::host::OWN_CODE;
+use super::bed::{Bed, Chance, Guarded, kill};
+use super::host::{OWN_CODE, SAID};
 use super::ledger::{Ledger, Said};
 use super::rounds;
 
 const SPANS: u32 = 20_000;
+/// Spans of a program that comes and goes.
+const EACH: u32 = 300;
 
 fn check(bed: &Bed, spans: u32, name: &str) {
     let count = |query: &str| u64::try_from(bed.number(query)).unwrap();
@@ -70,25 +74,70 @@ fn a_collector_killed_at_any_failpoint_is_succeeded_without_loss() {
     }
 }
 
+/// Short-lived programs follow each other, so that there is always something to read, to end and to
+/// remove; a collector is killed at a failpoint, or, when it does not come there in time, anywhere.
 #[test]
-fn a_collector_killed_again_and_again_while_spans_flow_loses_nothing() {
+fn a_collector_killed_again_and_again_while_programs_come_and_go_loses_nothing() {
     let (bed, rounds) = (Bed::new(), rounds(40));
-    // Paced so that they flow about as long as collectors die.
-    let spans = 500 * rounds;
-    let mut host = bed.host(&format!("spans:{spans}:1"));
-    let mut host = host.env("ARGUS_APP_NAME", "torture-host").spawn().unwrap();
-    let mut kills = 0;
-    let names = failpoint::ALL.iter().cycle();
-    for name in names.take(rounds as usize) {
-        let died = bed
-            .collector()
-            .env("ARGUS_FAILPOINT", format!("{name}:1"))
-            .status()
-            .unwrap();
-        kills += u32::from(died.signal() == Some(9));
-    }
-    assert_eq!(host.wait().unwrap().code(), Some(OWN_CODE));
-    assert!(kills >= rounds / 4, "{kills} kills");
+    let said = bed.path("said");
+    let over = AtomicBool::new(false);
+    let (programs, anywhere) = std::thread::scope(|scope| {
+        let programs = scope.spawn(|| {
+            let mut programs = 0_u32;
+            while !over.load(Ordering::Relaxed) {
+                let mut host = bed.host(&format!("spans-and-lane:{programs}:{EACH}"));
+                let status = host.env(SAID, &said).status().unwrap();
+                assert_eq!(status.code(), Some(OWN_CODE));
+                programs += 1;
+            }
+            programs
+        });
+        let anywhere = kill_collectors(&bed, rounds);
+        over.store(true, Ordering::Relaxed);
+        (programs.join().unwrap(), anywhere)
+    });
     bed.drain();
-    check(&bed, spans, &format!("kill-collector, {kills} kills"));
+    let name = format!("kill-collector, {rounds} kills, {anywhere} of them anywhere");
+    let ledger = Ledger::of_lanes(&bed, Said::read(&said));
+    ledger.settle(&format!("{name}, {programs} programs"));
+    let spans = u64::from(programs) * u64::from(EACH);
+    assert_eq!(ledger.stored, spans, "a record beside each span");
+    let count = |query: &str| u64::try_from(bed.number(query)).unwrap();
+    let stored = "SELECT count(*) FROM process_trace WHERE process = 'inner' AND status = 'OK'";
+    let different = "SELECT count(*) FROM (SELECT DISTINCT producer_id, span FROM process_trace)";
+    let calls = "SELECT sum(count) FROM function_minutes";
+    assert_eq!(
+        [stored, different, calls].map(count),
+        [spans; 3],
+        "{name}: spans"
+    );
+    assert_eq!(count("SELECT count(*) FROM open_spans"), 0, "{name}: open");
+    let told = "SELECT sum(stored) FROM producers";
+    assert_eq!(count(told), 3 * spans, "{name}: starts, ends and records");
+    bed.assert_spools_are_gone();
+}
+
+/// Kills as many collectors, one after the other; answers how many of them at no failpoint.
+fn kill_collectors(bed: &Bed, rounds: u32) -> u32 {
+    let mut chance = Chance(0x5eed_c011_ec70_0001);
+    let mut anywhere = 0;
+    for name in failpoint::ALL.iter().cycle().take(rounds as usize) {
+        let point = format!("{name}:{}", 1 + chance.below(4));
+        let mut collector = bed.argus(&["collector", "--idle-exit", "never"]);
+        let mut collector = Guarded(collector.env("ARGUS_FAILPOINT", point).spawn().unwrap());
+        let end = Instant::now() + Duration::from_millis(50 + chance.below(200));
+        let died = loop {
+            if let Some(died) = collector.0.try_wait().unwrap() {
+                break died;
+            }
+            if Instant::now() > end {
+                kill(collector.0.id());
+                anywhere += 1;
+                break collector.0.wait().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert_eq!(died.signal(), Some(9), "{name}: {died}");
+    }
+    anywhere
 }

@@ -19,7 +19,7 @@ use crate::verify::Report;
 
 /// How many bits are flipped; the environment asks for the long form.
 fn flips() -> u64 {
-    let asked = std::env::var("ARGUS_FLIPS").ok();
+    let asked = std::env::var("ARGUS_TORTURE_ROUNDS").ok();
     asked.and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 
