@@ -3,11 +3,14 @@
 //! The tortures themselves are tests; CI runs their short forms with all others. Here each name
 //! stands for a test binary, the tests in it, and how often their matter is repeated.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::Job;
+use crate::python::{Environment, Purpose};
 use crate::step::{self, Checks};
-use crate::workspace::Workspace;
+use crate::workspace::{Profile, Workspace};
 
 pub(crate) const HELP: &str = "\
 Breaks things for real, long, and prints the ledger each time.
@@ -15,15 +18,18 @@ Breaks things for real, long, and prints the ledger each time.
 usage: cargo xtask torture [NAME] [--rounds N | --seeds N]
 
   kill-producer   SIGKILL at random moments, 1,000 programs
-  kill-collector  SIGKILL at every border of its loop, 1,000 collectors
-  fork            10,000 children: fork, bare system call, orphans, threads
+  kill-collector  SIGKILL at every border of its loop and anywhere else, 1,000 collectors
+  fork            10,000 children: fork, bare system call, orphans, threads; and 10,000 of
+                  Python: multiprocessing's fork, forkserver, spawn; os.fork, libc's, bare
   threads         40,000 threads that live for a moment
   disk-full       the budget used up; tmpfs, ext4, xfs, btrfs without room
   read-only       read-only file systems, folders that must not be written
   eio             the device is gone (ext4, xfs, btrfs)
-  bitflip         10,000 flipped bits in spools
-  clock           an hour ahead, three hours behind, stepping
-  pid-reuse       300 programs with one pid
+  bitflip         10,000 flipped bits in spools, 1,000 in a database
+  clock           an hour ahead, three hours behind, stepping; a suspended machine
+  pid-reuse       300 programs with one pid, many of them in one tick of the clock
+  exec            500 programs in one process
+  namespaces      containers that share a data folder, a clock that counts from elsewhere
   upgrade         an old spool, a newer database
   reader-stall    a reader that never ends its transaction
   model           1,000 seeds of random steps against a model of the spool
@@ -41,49 +47,66 @@ examples:
 /// What a name stands for.
 struct Torture {
     name: &'static str,
-    package: &'static str,
-    binary: &'static str,
-    /// The beginning of the names of its tests.
-    tests: &'static str,
+    matter: Matter,
     /// Repetitions of the long form; nothing where there is nothing to repeat.
     rounds: Option<u32>,
 }
 
-const fn spine(name: &'static str, tests: &'static str, rounds: Option<u32>) -> Torture {
+/// Where the tests are.
+enum Matter {
+    Rust {
+        /// What cargo needs to know to find them.
+        place: &'static [&'static str],
+        /// The beginning of the names of its tests.
+        tests: &'static str,
+    },
+    /// A file of the package's tests.
+    Python(&'static str),
+}
+
+const fn rust(
+    name: &'static str,
+    place: &'static [&'static str],
+    tests: &'static str,
+    rounds: Option<u32>,
+) -> Torture {
+    let matter = Matter::Rust { place, tests };
     Torture {
         name,
-        package: "argus-cli",
-        binary: "torture",
-        tests,
+        matter,
         rounds,
     }
 }
 
-const fn spool(name: &'static str, tests: &'static str, rounds: u32) -> Torture {
-    Torture {
-        name,
-        package: "argus-spool",
-        binary: "it",
-        tests,
-        rounds: Some(rounds),
-    }
-}
+const SPINE: &[&str] = &["--package=argus-cli", "--test=torture"];
+const SPOOL: &[&str] = &["--package=argus-spool", "--test=it"];
+const DRAIN: &[&str] = &["--package=argus-drain", "--test=it"];
+const STORE: &[&str] = &["--package=argus-store", "--lib"];
 
-const TORTURES: [Torture; 14] = [
-    spine("kill-producer", "kill_producer::", Some(1_000)),
-    spine("kill-collector", "kill_collector::", Some(1_000)),
-    spine("fork", "fork::", Some(10_000)),
-    spine("threads", "threads::", Some(40_000)),
-    spine("disk-full", "disk_full::", Some(1)),
-    spine("read-only", "read_only::", None),
-    spine("eio", "eio::", None),
-    spool("bitflip", "damage::", 10_000),
-    spine("bitflip", "bitflip::", Some(20)),
-    spine("clock", "clock::", None),
-    spine("pid-reuse", "pid_reuse::", Some(300)),
-    spine("upgrade", "upgrade::", None),
-    spine("reader-stall", "reader_stall::", Some(200)),
-    spool("model", "model::", 1_000),
+const TORTURES: [Torture; 19] = [
+    rust("kill-producer", SPINE, "kill_producer::", Some(1_000)),
+    rust("kill-collector", SPINE, "kill_collector::", Some(1_000)),
+    rust("fork", SPINE, "fork::", Some(10_000)),
+    Torture {
+        name: "fork",
+        matter: Matter::Python("python/tests/test_many_children.py"),
+        rounds: Some(10_000),
+    },
+    rust("threads", SPINE, "threads::", Some(40_000)),
+    rust("disk-full", SPINE, "disk_full::", Some(1)),
+    rust("read-only", SPINE, "read_only::", None),
+    rust("eio", SPINE, "eio::", None),
+    rust("bitflip", SPOOL, "damage::", Some(10_000)),
+    rust("bitflip", SPINE, "bitflip::", Some(20)),
+    rust("bitflip", STORE, "damage::every_flipped_bit", Some(1_000)),
+    rust("clock", SPINE, "clock::", None),
+    rust("pid-reuse", SPINE, "pid_reuse::", Some(300)),
+    rust("exec", SPINE, "exec::", Some(500)),
+    rust("namespaces", SPINE, "namespaces::", Some(50)),
+    rust("upgrade", SPINE, "upgrade::", None),
+    rust("reader-stall", SPINE, "reader_stall::", Some(200)),
+    rust("model", SPOOL, "model::", Some(1_000)),
+    rust("model", DRAIN, "model::", Some(1_000)),
 ];
 
 /// Understands the words behind `torture`.
@@ -109,12 +132,10 @@ pub(crate) fn plan(words: &[&str]) -> Result<Job> {
 fn run(workspace: &Workspace, chosen: &[&Torture], repeat: Option<u32>) -> Result<()> {
     let mut checks = Checks::default();
     for torture in chosen {
-        let mut build = workspace.cargo(&["test", "--no-run", "--quiet"]);
-        build.args(["--package", torture.package, "--test", torture.binary]);
-        step::run("build", &mut build)?;
-        let mut tests = workspace.cargo(&["test", "--quiet", "--package", torture.package]);
-        tests.args(["--test", torture.binary, "--", torture.tests]);
-        tests.args(["--nocapture", "--test-threads=1"]);
+        let mut tests = match torture.matter {
+            Matter::Rust { place, tests } => rust_tests(workspace, place, tests)?,
+            Matter::Python(file) => python_tests(workspace, file)?,
+        };
         if let Some(rounds) = torture.rounds {
             let rounds = repeat.unwrap_or(rounds).to_string();
             tests.env("ARGUS_TORTURE_ROUNDS", rounds);
@@ -122,6 +143,28 @@ fn run(workspace: &Workspace, chosen: &[&Torture], repeat: Option<u32>) -> Resul
         checks.run(&format!("torture {}", torture.name), &mut tests);
     }
     checks.finish()
+}
+
+const PROFILE: [&str; 2] = ["--profile", Profile::Torture.name()];
+
+fn rust_tests(workspace: &Workspace, place: &[&str], tests: &str) -> Result<Command> {
+    let mut build = workspace.cargo(&["test", "--no-run", "--quiet"]);
+    step::run("build", build.args(PROFILE).args(place))?;
+    let mut run = workspace.cargo(&["test", "--quiet"]);
+    run.args(PROFILE).args(place).args(["--", tests]);
+    run.args(["--nocapture", "--test-threads=1"]);
+    Ok(run)
+}
+
+fn python_tests(workspace: &Workspace, file: &str) -> Result<Command> {
+    let environment = Environment::prepare(workspace, Purpose::Development)?;
+    let mut build = workspace.cargo(&["build", "--package", "argus-cli", "--quiet"]);
+    step::run("build the argus command", build.args(PROFILE))?;
+    environment.install_package(Profile::Release)?;
+    let mut run = environment.command("python");
+    run.args(["-m", "pytest", "-q", "-s", file]);
+    run.env("ARGUS_BIN", workspace.target("torture/argus"));
+    Ok(run)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
             Self::Release => "release",
