@@ -80,6 +80,12 @@ def store() -> Store:
 
 
 @pytest.fixture
+def store_at() -> type[Store]:
+    """Makes the reader of another database."""
+    return Store
+
+
+@pytest.fixture
 def recorded(store):
     """Waits until everything is stored, then answers the spans of a name."""
 
