@@ -122,10 +122,10 @@ fn kill_collectors(bed: &Bed, rounds: u32) -> u32 {
     let mut chance = Chance(0x5eed_c011_ec70_0001);
     let mut anywhere = 0;
     for name in failpoint::ALL.iter().cycle().take(rounds as usize) {
-        let point = format!("{name}:{}", 1 + chance.below(4));
+        let point = format!("{name}:{}", 1 + chance.below(3));
         let mut collector = bed.argus(&["collector", "--idle-exit", "never"]);
         let mut collector = Guarded(collector.env("ARGUS_FAILPOINT", point).spawn().unwrap());
-        let end = Instant::now() + Duration::from_millis(50 + chance.below(200));
+        let end = Instant::now() + Duration::from_millis(250 + chance.below(250));
         let died = loop {
             if let Some(died) = collector.0.try_wait().unwrap() {
                 break died;

@@ -100,7 +100,7 @@ fn a_chunk_that_announces_falsely_everywhere_is_given_up_in_time() {
         if word == 0 || at + length > size {
             break;
         }
-        if (at / length) % 2 == 0 {
+        if (at / length).is_multiple_of(2) {
             let lie = state(size - at - 16, &bytes[at..]);
             bytes[at..at + 8].copy_from_slice(&lie);
             lies += 1;
