@@ -27,6 +27,7 @@ mod span_listing;
 mod spans;
 mod sums;
 mod verify;
+mod walk;
 mod writer;
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //!
 //! There is no index on spans but the one of failures, so the rollups tell where to look: which ids
 //! a stretch of time covers, and which a rare function. What is left is walked in windows, see
-//! [`listing`](super::listing).
+//! [`walk`](super::walk).
 
 use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
-use super::listing::{Conditions, Stretch, WINDOW, stretch, walk_watched, within};
 use super::reader::{or_default, span_key, span_number, unsigned};
+use super::walk::{Conditions, Stretch, WINDOW, stretch, walk_watched, within};
 use crate::batch::Status;
 use crate::engine::statistics;
 use crate::query::{Found, Page, SearchWatch, SpanFilter, StoredSpan, TimeRange};
