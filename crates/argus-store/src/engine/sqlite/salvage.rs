@@ -10,7 +10,7 @@ use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::rollups::{Ended, Minutes};
+use super::rollups::{Ended, Rollups};
 use super::row_hash::RowHash;
 use super::schema;
 use super::sums::{Changes, Checked, Division, Stored, TABLES, next_sum};
@@ -255,7 +255,7 @@ impl Table<'_> {
             .is_some_and(|sum| sum.rows == found.rows.len() as i64 && sum.hash == found.hash);
         target.rebuild(|connection| {
             let mut changes = Changes::default();
-            let mut minutes = Minutes::default();
+            let mut rollups = Rollups::default();
             let mut statement = connection.prepare_cached(insert)?;
             for row in &found.rows {
                 let span = if table == "spans" {
@@ -271,13 +271,13 @@ impl Table<'_> {
                 }
                 saved += 1;
                 if let Some(span) = span {
-                    minutes.add(span);
+                    rollups.add(span);
                     let mut hash = RowHash::new();
                     row.iter().for_each(|value| hash.value(value.into()));
                     changes.inserted_span(span.id, hash.finish());
                 }
             }
-            minutes.merge_into(connection)?;
+            rollups.merge_into(connection)?;
             Ok(changes)
         })?;
         self.result.saved += saved;

@@ -189,7 +189,7 @@ fn insert_ended(
     let failed = span.status == Status::Err;
     tally.spans += 1;
     tally.errors += i64::from(failed);
-    tally.minutes.add(Ended {
+    tally.rollups.add(Ended {
         id,
         name_id,
         ended_at,

@@ -8,7 +8,7 @@ use argus_model::{ProducerId, Timestamp};
 use rusqlite::Connection;
 
 use super::known::Known;
-use super::rollups::Minutes;
+use super::rollups::Rollups;
 use super::schema::{self, Found};
 use super::sums::{Changes, Noted};
 use super::{ledger, observed, prune, runs, sessions, spans};
@@ -27,7 +27,7 @@ const CACHE: i64 = -16_384;
 /// What a batch adds to the totals, and to the rollups.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    pub(super) minutes: Minutes,
+    pub(super) rollups: Rollups,
     pub(super) sums: Changes,
     pub(super) spans: i64,
     pub(super) errors: i64,
@@ -235,7 +235,7 @@ fn write(connection: &Connection, known: &mut Known, batch: &Batch) -> rusqlite:
     }
     ledger::write(connection, known, batch)?;
     add_totals(connection, known, &tally)?;
-    tally.minutes.merge_into(connection)?;
+    tally.rollups.merge_into(connection)?;
     Ok(tally.sums)
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Slice;
 use crate::engine::cutoff::Cutoffs;
-use crate::engine::sqlite::rollups::{Ended, Minutes};
+use crate::engine::sqlite::rollups::{Ended, Rollups};
 use crate::engine::statistics;
 use crate::retention::Rest;
 
@@ -192,11 +192,11 @@ fn remove(connection: &Connection, spans: &[Ended], slice: &mut Slice) -> rusqli
             delete.execute([first.id, last.id])?;
         }
     }
-    let mut minutes = Minutes::default();
+    let mut rollups = Rollups::default();
     for &span in spans {
-        minutes.add(span);
+        rollups.add(span);
     }
-    for minute in minutes.take_from(connection)? {
+    for minute in rollups.take_from(connection)? {
         forget_minute(connection, minute)?;
     }
     let failed = spans.iter().filter(|span| span.failed).count();
