@@ -90,6 +90,7 @@ laws! {
         filters_restrict_together,
         a_filtered_page_goes_on_after_its_cursor,
         spans_are_found_by_time_whatever_their_order,
+        a_program_that_fell_silent_or_speaks_rarely_is_found,
         a_search_that_is_ended_again_and_again_finds_everything;
     observed:
         samples_logs_events_and_metrics_read_back,

@@ -265,3 +265,64 @@ pub(super) fn a_search_that_is_ended_again_and_again_finds_everything(bench: &mu
         assert_eq!(read(bench, &filter, order, 3), expected);
     }
 }
+
+pub(super) fn a_program_that_fell_silent_or_speaks_rarely_is_found(bench: &mut Bench) {
+    let pid = |number| match number {
+        0..700 => 3,
+        number if number % 7_000 == 0 => 2,
+        _ => 1,
+    };
+    for batch in 0..4_u64 {
+        bench.commit(&Batch {
+            producers: vec![described(1), described(2), described(3)],
+            ended: (batch * 10_000..(batch + 1) * 10_000)
+                .map(|number| SpanRow {
+                    key: key(pid(number), number),
+                    status: if number % 300 == 0 {
+                        Status::Err
+                    } else {
+                        Status::Ok
+                    },
+                    ..span(number, number.cast_signed() / 10)
+                })
+                .collect(),
+            ..Batch::default()
+        });
+    }
+    let check = |filter: &SpanFilter, passes: &dyn Fn(u64) -> bool| {
+        let mut expected: Vec<u64> = (0..40_000).filter(|&number| passes(number)).collect();
+        assert!(!expected.is_empty());
+        assert_eq!(read(bench, filter, Order::Oldest, 50), expected);
+        expected.reverse();
+        assert_eq!(read(bench, filter, Order::Newest, 50), expected);
+    };
+    for rare in [2, 3] {
+        let of_pid = SpanFilter {
+            pid: Some(rare),
+            ..SpanFilter::default()
+        };
+        check(&of_pid, &|number| pid(number) == rare);
+        let of_app = SpanFilter {
+            app_name: Some(format!("app{rare}")),
+            ..SpanFilter::default()
+        };
+        check(&of_app, &|number| pid(number) == rare);
+    }
+    let failed = SpanFilter {
+        pid: Some(3),
+        status: Some(Status::Err),
+        ..SpanFilter::default()
+    };
+    check(&failed, &|number| number < 700 && number % 300 == 0);
+    let in_time = SpanFilter {
+        pid: Some(2),
+        time: TimeRange {
+            from: Some(at(1_000)),
+            to: Some(at(3_000)),
+        },
+        ..SpanFilter::default()
+    };
+    check(&in_time, &|number| {
+        pid(number) == 2 && (10_000..30_000).contains(&number)
+    });
+}

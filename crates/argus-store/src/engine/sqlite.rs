@@ -2,8 +2,8 @@
 //!
 //! The writer (`writer`) is the collector. It keeps ids in memory (`known`) so that a span costs one
 //! prepared insert, and forgets them all when a transaction fails. Readers (`reader`) open the file
-//! read-only and hold no transaction longer than one page takes. `schema_1.sql` describes the
-//! tables; what a crash can leave behind is a WAL that SQLite recovers at the next opening.
+//! read-only and hold no transaction longer than one page takes. `schema_1.sql` and the
+//! migrations after it describe the tables; what a crash can leave behind is a WAL that SQLite recovers at the next opening.
 //!
 //! Nothing here opens the database file by other means than SQLite: closing such a descriptor would
 //! drop every lock that this process holds on it.
@@ -28,7 +28,9 @@ mod spans;
 mod sums;
 mod verify;
 mod walk;
+mod whose;
 mod writer;
+mod zones;
 
 #[cfg(test)]
 mod tests;

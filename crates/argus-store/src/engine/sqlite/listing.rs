@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::moment::iso;
 use super::reader::or_default;
-use super::walk::{Conditions, Stretch, WINDOW, stretch, walk, within};
+use super::walk::{Conditions, Ground, Stretch, WINDOW, stretch, walk, within};
 use crate::batch::RunKey;
 use crate::query::{
     Page, ProcessFilter, StoredLog, StoredMetric, StoredProcessEvent, StoredRun, StoredSample,
@@ -144,7 +144,12 @@ pub(super) fn runs(
     let select = "SELECT id, machine, boot, pid_namespace, pid, start_ticks, app_name,
         process_name, command_line, hostname, instrumented, started_at_ns, ended_at_ns, exit_code,
         observer FROM process_runs";
-    walk(page, &[(1, i64::MAX - 1)], i64::MAX, |stretch, page| {
+    let ground = Ground {
+        stretches: &[(1, i64::MAX - 1)],
+        window: i64::MAX,
+        map: None,
+    };
+    walk(page, &ground, |stretch, page| {
         conditions.fetch(connection, (select, "id"), stretch, page, run)
     })
 }
@@ -205,7 +210,12 @@ fn list<T>(
         "SELECT id, coalesce(at_ns, strftime('%s', timestamp) * 1000000000
              + substr(timestamp, 21, 3) * 1000000, 0), app_name, process_id, {columns} FROM {table}"
     );
-    walk(page, &[reach], window, |stretch, page| {
+    let ground = Ground {
+        stretches: &[reach],
+        window,
+        map: None,
+    };
+    walk(page, &ground, |stretch, page| {
         conditions.fetch(connection, (&select, "id"), stretch, page, &mut read)
     })
 }

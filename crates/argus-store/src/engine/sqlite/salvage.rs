@@ -19,7 +19,13 @@ use crate::error::CommitError;
 use crate::salvage::{Salvaged, TableSalvage, Watch};
 
 /// Made anew from the rows saved, or (the collector's account) of no use.
-const DERIVED: [&str; 4] = ["function_minutes", "span_minutes", "totals", "collector"];
+const DERIVED: [&str; 5] = [
+    "function_minutes",
+    "span_minutes",
+    "span_zones",
+    "totals",
+    "collector",
+];
 /// Rows read at once where no sum tells how many there are.
 const CHUNK: usize = 1_000;
 
@@ -302,6 +308,7 @@ fn ended(row: &[Value]) -> Option<Ended> {
     };
     Some(Ended {
         id: integer(0)?,
+        producer_id: integer(1)?,
         name_id: integer(4)?,
         ended_at: Timestamp::from_nanos(integer(6)?),
         duration_ns: u64::try_from(integer(7)?).ok()?,

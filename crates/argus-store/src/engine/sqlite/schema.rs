@@ -8,14 +8,34 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::sums;
+use super::{sums, zones};
 use crate::error::OpenError;
 
 /// "Argu" in ASCII, at offset 68 of the file.
 const APPLICATION_ID: i32 = 0x4172_6775;
 
+/// One step from a version of the schema to the next.
+struct Migration {
+    statements: &'static str,
+    /// Fills the tables that are made from what others hold.
+    fill: fn(&Connection) -> rusqlite::Result<()>,
+    /// The tables into which the step writes, by statement or otherwise.
+    fills: &'static [&'static str],
+}
+
 /// Every step from an empty file to today, in order. Append only.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        statements: include_str!("schema_1.sql"),
+        fill: |_| Ok(()),
+        fills: &["totals"],
+    },
+    Migration {
+        statements: include_str!("schema_2.sql"),
+        fill: zones::draw,
+        fills: &["span_zones"],
+    },
+];
 
 /// The newest version this program knows.
 pub(super) const KNOWN: u32 = MIGRATIONS.len() as u32;
@@ -56,11 +76,14 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Found, Ope
 
 /// Applies the steps that the file lacks. The caller is the only writer.
 pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
-    for (step, statements) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+    for (step, migration) in MIGRATIONS.iter().enumerate().skip(from as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(statements)?;
-        // Rows that a step itself writes pass no trigger.
-        sums::count_anew(&transaction, "totals")?;
+        transaction.execute_batch(migration.statements)?;
+        (migration.fill)(&transaction)?;
+        for table in migration.fills {
+            // Rows that a step itself writes pass no trigger.
+            sums::count_anew(&transaction, table)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", step as u32 + 1)?;
         transaction.commit()?;

@@ -1,15 +1,18 @@
 //! Pages of ended spans.
 //!
-//! There is no index on spans but the one of failures, so the rollups tell where to look: which ids
-//! a stretch of time covers, and which a rare function. What is left is walked in windows, see
-//! [`walk`](super::walk).
+//! There is no index on spans but the one of failures, so what is summed up of them tells where to
+//! look: the rollups which ids a stretch of time covers, and which a rare function; the map of
+//! [`zones`](super::zones) which blocks of ids hold calls of a program. What is left is walked in
+//! windows, see [`walk`](super::walk).
 
 use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::reader::{or_default, span_key, span_number, unsigned};
-use super::walk::{Conditions, Stretch, WINDOW, stretch, walk_watched, within};
+use super::walk::{Conditions, Ground, Narrow, Stretch, WINDOW, stretch, walk_watched, within};
+use super::whose::Whose;
+use super::zones::Map;
 use crate::batch::Status;
 use crate::engine::statistics;
 use crate::query::{Found, Page, SearchWatch, SpanFilter, StoredSpan, TimeRange};
@@ -30,11 +33,15 @@ pub(super) fn page(
     let Some(reach) = reach(connection, filter.time)? else {
         return Ok(Found::default());
     };
+    let whose = Whose::of(connection, filter)?;
+    if matches!(whose, Whose::Nobodys) {
+        return Ok(Found::default());
+    }
     let stretches = match &filter.name {
         Some(name) => stretches_of(connection, name, reach)?,
         None => vec![reach],
     };
-    let conditions = conditions(filter);
+    let conditions = conditions(filter, &whose);
     let (index, window) = match filter.status {
         // The index holds failures only, so a window of it costs what it finds.
         Some(Status::Err) => ("INDEXED BY spans_failed", i64::MAX),
@@ -55,13 +62,19 @@ pub(super) fn page(
          LEFT JOIN producers AS p ON p.id = s.producer_id
          LEFT JOIN threads AS t ON t.id = s.thread_id"
     );
+    let map = Map::of(connection, filter, &whose);
+    let ground = Ground {
+        stretches: &stretches,
+        window,
+        map: map.as_ref().map(|map| map as &dyn Narrow),
+    };
     let fetch =
         |stretch, page| conditions.fetch(connection, (&select, "s.id"), stretch, page, stored);
-    let (spans, rest) = walk_watched(page, &stretches, window, watch, fetch)?;
+    let (spans, rest) = walk_watched(page, &ground, watch, fetch)?;
     Ok(Found { spans, rest })
 }
 
-fn conditions(filter: &SpanFilter) -> Conditions {
+fn conditions(filter: &SpanFilter, whose: &Whose) -> Conditions {
     let mut conditions = Conditions::default();
     match filter.status {
         // Spelled out, for only then does SQLite see that the partial index serves.
@@ -72,14 +85,7 @@ fn conditions(filter: &SpanFilter) -> Conditions {
     if let Some(name) = &filter.name {
         conditions.and(&format!("instr({NAME}, ?)"), [name.clone().into()]);
     }
-    if let Some(pid) = filter.pid {
-        let condition = "s.producer_id IN (SELECT id FROM producers WHERE pid = ?)";
-        conditions.and(condition, [pid.into()]);
-    }
-    if let Some(app_name) = &filter.app_name {
-        let condition = "s.producer_id IN (SELECT id FROM producers WHERE app_name = ?)";
-        conditions.and(condition, [app_name.clone().into()]);
-    }
+    whose.restrict(&mut conditions, "s");
     if let Some(text) = &filter.text {
         let text = Value::from(text.clone());
         conditions.and(

@@ -191,6 +191,7 @@ fn insert_ended(
     tally.errors += i64::from(failed);
     tally.rollups.add(Ended {
         id,
+        producer_id,
         name_id,
         ended_at,
         duration_ns: span.duration_ns,

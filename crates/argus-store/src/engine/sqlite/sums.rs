@@ -41,6 +41,7 @@ pub(super) const TABLES: &[Checked] = &[
     whole("open_spans"),
     by("function_minutes", "minute", 2),
     by("span_minutes", "minute", 10),
+    by("span_zones", "zone", 6),
     by("process_runs", "id", 10),
     by("producers", "id", 10),
     by("gaps", "producer_id", 6),
@@ -294,7 +295,7 @@ fn create_triggers(
     Ok(())
 }
 
-/// The sums of one table from its rows, for rows that passed no trigger.
+/// The sums of one table from its rows, for rows that passed no trigger. Cost: reads all of them.
 pub(super) fn count_anew(connection: &Connection, table: &str) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM sums WHERE checked = ?1", [table])?;
     let Some(index) = TABLES.iter().position(|checked| checked.table == table) else {

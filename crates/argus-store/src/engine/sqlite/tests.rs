@@ -6,6 +6,7 @@ mod retention;
 mod salvage;
 mod tables;
 mod writing;
+mod zones;
 
 use std::path::PathBuf;
 

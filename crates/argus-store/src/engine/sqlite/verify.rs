@@ -49,6 +49,10 @@ const BOOKS: &[(&str, &str)] = &[
         "SELECT errors, (SELECT coalesce(sum(errors), 0) FROM function_minutes) FROM totals",
     ),
     (
+        "the calls on the map",
+        "SELECT spans, (SELECT coalesce(sum(count), 0) FROM span_zones) FROM totals",
+    ),
+    (
         "the open calls of programs that have ended",
         "SELECT 0, count(*) FROM open_spans AS o JOIN producers AS p ON p.id = o.producer_id
          WHERE p.ended_at_ns IS NOT NULL",

@@ -2,7 +2,7 @@
 //! far it was searched: each slice raises the lower bound of what it went through.
 
 use argus_model::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Slice;
 use crate::engine::cutoff::Cutoffs;
@@ -107,8 +107,9 @@ fn minute_within(
         statistics::start_of(minute + 1),
     );
     let select = format!(
-        "SELECT id, name_id, end_ns, duration_ns, status FROM spans NOT INDEXED
+        "SELECT {} FROM spans NOT INDEXED
          WHERE id BETWEEN ?2 AND ?3 AND end_ns >= ?4 AND end_ns < ?5 AND {} ORDER BY id LIMIT ?6",
+        Ended::COLUMNS,
         functions.condition()
     );
     let spans: Vec<Ended> = connection
@@ -122,7 +123,7 @@ fn minute_within(
                 end.nanos(),
                 slice.left()
             ],
-            ended,
+            Ended::read,
         )?
         .collect::<rusqlite::Result<_>>()?;
     let full = spans.len() >= slice.left;
@@ -164,24 +165,15 @@ pub(super) fn oldest(connection: &Connection) -> rusqlite::Result<Option<i64>> {
 
 /// Removes the spans that were committed first.
 pub(super) fn remove_oldest(connection: &Connection, slice: &mut Slice) -> rusqlite::Result<()> {
+    let select = format!(
+        "SELECT {} FROM spans NOT INDEXED ORDER BY id LIMIT ?1",
+        Ended::COLUMNS
+    );
     let spans: Vec<Ended> = connection
-        .prepare_cached(
-            "SELECT id, name_id, end_ns, duration_ns, status FROM spans NOT INDEXED
-             ORDER BY id LIMIT ?1",
-        )?
-        .query_map([slice.left()], ended)?
+        .prepare_cached(&select)?
+        .query_map([slice.left()], Ended::read)?
         .collect::<rusqlite::Result<_>>()?;
     remove(connection, &spans, slice)
-}
-
-fn ended(row: &Row<'_>) -> rusqlite::Result<Ended> {
-    Ok(Ended {
-        id: row.get(0)?,
-        name_id: row.get(1)?,
-        ended_at: Timestamp::from_nanos(row.get(2)?),
-        duration_ns: row.get::<_, i64>(3)?.max(0).cast_unsigned(),
-        failed: row.get_ref(4)?.as_str()? == "ERR",
-    })
 }
 
 /// Removes these spans, in the order of their ids, from table, rollups and totals.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::super::{open_reader, open_writer};
+use super::super::{open_reader, open_writer, schema};
 use super::Place;
 use crate::Batch;
 use crate::conformance::fixture::{described, open, producer, span};
@@ -59,7 +59,7 @@ fn a_newer_store_is_refused_and_not_changed() {
             error,
             OpenError::Newer {
                 found: 999,
-                known: 1,
+                known: schema::KNOWN,
                 ..
             }
         )
@@ -168,6 +168,6 @@ fn the_file_has_the_settings_of_the_design() {
     assert_eq!(pragma("page_size"), 8_192.into());
     assert_eq!(pragma("auto_vacuum"), 2.into());
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
-    assert_eq!(pragma("user_version"), 1.into());
+    assert_eq!(pragma("user_version"), i64::from(schema::KNOWN).into());
     assert!(rusqlite::version_number() >= 3_051_003);
 }

@@ -13,12 +13,12 @@ use crate::conformance::fixture::span;
 use crate::query::{Page, SpanFilter, TimeRange};
 use crate::salvage::{SalvageError, Salvaged};
 
-fn save(damaged: &Path, into: &Path) -> Salvaged {
+pub(super) fn save(damaged: &Path, into: &Path) -> Salvaged {
     salvage(damaged, into, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }
 
 /// A page in the middle of the spans: the one that holds this row.
-fn page_of(database: &Path, row: i64) -> usize {
+pub(super) fn page_of(database: &Path, row: i64) -> usize {
     let bytes = fs::read(database).unwrap();
     let needle = format!(r#"{{"i":{{"row":"{row}"}}}}"#);
     let found = bytes

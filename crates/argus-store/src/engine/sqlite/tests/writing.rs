@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::super::open_reader;
+use super::super::{open_reader, schema};
 use super::Place;
 use crate::Batch;
 use crate::batch::{OpenSpan, SpanRow};
@@ -58,7 +58,8 @@ fn a_commit_that_fails_leaves_nothing_and_can_be_repeated() {
 fn a_writer_leaves_once_a_newer_one_has_migrated() {
     let mut place = Place::new(&Batch::default());
     let foreign = place.foreign();
-    foreign.pragma_update(None, "user_version", 2).unwrap();
+    let newer = schema::KNOWN + 1;
+    foreign.pragma_update(None, "user_version", newer).unwrap();
     let batch = Batch {
         ended: vec![span(1, 0)],
         ..Batch::default()
