@@ -38,6 +38,7 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::OpenError;
@@ -152,6 +153,9 @@ fn open(database: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     let opened = Connection::open_with_flags(database, flags).and_then(|connection| {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Otherwise statements are prepared anew whenever other values are bound that the planner
+        // looked at, which takes longer than a page.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if access == OpenFlags::SQLITE_OPEN_READ_ONLY {
             connection.pragma_update(None, "query_only", true)?;
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::super::{open_reader, schema};
+use super::super::{open as open_file, open_reader, schema};
 use super::Place;
 use crate::Batch;
 use crate::batch::{OpenSpan, SpanRow};
@@ -186,4 +186,24 @@ fn a_free_query_cannot_write() {
     assert!(!elsewhere.exists());
     let counts = place.reader().counts().unwrap();
     assert_eq!((counts.open_spans, counts.spans), (1, 0));
+}
+
+#[test]
+fn a_statement_is_prepared_once_whatever_is_bound_to_it() {
+    use rusqlite::{OpenFlags, StatementStatus};
+    let place = Place::new(&Batch {
+        producers: vec![described(1)],
+        ended: (1..=100).map(|number| span(number, 0)).collect(),
+        ..Batch::default()
+    });
+    let connection = open_file(&place.database(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut statement = connection
+        .prepare("SELECT id FROM spans WHERE id BETWEEN ? AND ? AND producer_id = ? LIMIT ?")
+        .unwrap();
+    for window in 0..10 {
+        let values = [window * 10 + 1, window * 10 + 10, 1, 5];
+        let rows = statement.query_map(values, |row| row.get::<_, i64>(0));
+        assert_eq!(rows.unwrap().count(), 5);
+    }
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }
