@@ -10,26 +10,38 @@ use std::time::{Duration, Instant};
 use argus_model::{NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 use argus_store::batch::{ProducerRow, SpanRow, Status, Subject, Thread};
 use argus_store::query::{Page, SpanFilter, TimeRange};
-use argus_store::{Batch, ReadError, Sink, Store};
+use argus_store::retention::Rest;
+use argus_store::{Batch, ReadError, Retention, Sink, Store};
 use serde_json::{Value, json};
 
 const BATCH: u64 = 10_000;
+const PRUNE_SLICE: usize = 1_000;
 const PAGE: usize = 50;
 const ASKED: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// 2026-01-27 00:00 UTC; the spans fill the twelve hours after it.
 const BEGIN_NS: i64 = 1_769_472_000_000_000_000;
-const HOUR_NS: i64 = 3_600_000_000_000;
+const MINUTE_NS: i64 = 60_000_000_000;
+const HOUR_NS: i64 = 60 * MINUTE_NS;
 const HOURS: i64 = 12;
 
 const PROCESSES_AT_A_TIME: u64 = 6;
 const GENERATIONS: u64 = 8;
+/// One more process lives all the time and does one call in so many.
+const SELDOM: u64 = GENERATIONS * PROCESSES_AT_A_TIME;
+const SELDOM_EVERY: u64 = 4_000;
 const FUNCTIONS: u64 = 200;
 const RARE: &str = "ledger.audit.reconcile_by_hand";
 const RARE_CALLS: u64 = 20;
+/// A function of the first three hours: one call in so many.
+const FORMER: &str = "ledger.audit.load_last_year";
+const FORMER_EVERY: u64 = 50;
+const FORMER_HOURS: i64 = 3;
 /// The function whose percentiles are checked against exact ones: the most frequent.
 const CHECKED: usize = 0;
+/// The six hours in which they are: they begin and end in the middle of everything summed up.
+const CHECKED_FROM: i64 = BEGIN_NS + 5 * HOUR_NS + 43 * MINUTE_NS;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,12 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     workload.fill(argus_store::open_writer(path)?.as_mut())?;
     let fill_seconds = began.elapsed().as_secs_f64();
-    let store = argus_store::open_reader(path)?;
     let questions = QUESTIONS
         .iter()
-        .map(|question| timed(store.as_ref(), question, spans))
+        .map(|question| timed(path, question, spans))
         .collect::<Result<Vec<_>, _>>()?;
-    let percentile_error = workload.percentile_error(store.as_ref())?;
+    let percentile_error = workload.percentile_error(argus_store::open_reader(path)?.as_ref())?;
     let answer = json!({
         "fill_seconds": fill_seconds,
         "questions": questions,
@@ -62,8 +73,9 @@ struct Workload {
     chance: Chance,
     names: Vec<Arc<NameText>>,
     rare: Arc<NameText>,
+    former: Arc<NameText>,
     thread: Arc<Thread>,
-    /// Durations of [`CHECKED`] in the last six hours.
+    /// Durations of [`CHECKED`] in six hours.
     exact: Vec<u64>,
 }
 
@@ -77,6 +89,7 @@ impl Workload {
                 .map(|number| name(format!("shop.orders.stage_{}.step_{number}", number / 10)))
                 .collect(),
             rare: name(RARE.to_owned()),
+            former: name(FORMER.to_owned()),
             thread: Arc::new(Thread {
                 tid: 4711,
                 name: "MainThread".to_owned(),
@@ -87,9 +100,7 @@ impl Workload {
 
     fn fill(&mut self, sink: &mut dyn Sink) -> Result<(), Box<dyn Error>> {
         sink.commit(&Batch {
-            producers: (0..GENERATIONS * PROCESSES_AT_A_TIME)
-                .map(producer)
-                .collect(),
+            producers: (0..=SELDOM).map(producer).collect(),
             ..Batch::default()
         })?;
         let mut number = 0;
@@ -101,6 +112,9 @@ impl Workload {
                 ..Batch::default()
             })?;
             number = end;
+            // As the collector does between two batches.
+            let (retention, now) = (Retention::unlimited(), moment(number, self.spans));
+            while sink.prune(&retention, now, PRUNE_SLICE)?.rest == Rest::More {}
         }
         sink.sync()?;
         Ok(())
@@ -109,18 +123,25 @@ impl Workload {
     fn span(&mut self, number: u64) -> SpanRow {
         let ended_at = moment(number, self.spans);
         let generation = number * GENERATIONS / self.spans;
-        let process = generation * PROCESSES_AT_A_TIME + self.chance.below(PROCESSES_AT_A_TIME);
+        let process = match number % SELDOM_EVERY {
+            0 => SELDOM,
+            _ => generation * PROCESSES_AT_A_TIME + self.chance.below(PROCESSES_AT_A_TIME),
+        };
         let function = self.function();
         let scale = 2_000 << self.chance.below(9);
         let duration_ns = scale + self.chance.below(scale);
         let is_rare = number % (self.spans / RARE_CALLS).max(1) == self.spans / RARE_CALLS / 2;
-        if !is_rare && function == CHECKED && last_six_hours().contains(ended_at) {
-            self.exact.push(duration_ns);
-        }
+        let is_former = number % FORMER_EVERY == 1
+            && ended_at < Timestamp::from_nanos(BEGIN_NS + FORMER_HOURS * HOUR_NS);
         let failed = self.chance.below(100) == 0;
         let name = if is_rare {
             &self.rare
+        } else if is_former {
+            &self.former
         } else {
+            if function == CHECKED && six_hours_from(CHECKED_FROM).contains(ended_at) {
+                self.exact.push(duration_ns);
+            }
             &self.names[function]
         };
         SpanRow {
@@ -152,7 +173,7 @@ impl Workload {
     fn percentile_error(&mut self, store: &dyn Store) -> Result<f64, Box<dyn Error>> {
         self.exact.sort_unstable();
         let name = &self.names[CHECKED].text;
-        let functions = store.functions(last_six_hours())?;
+        let functions = store.functions(six_hours_from(CHECKED_FROM))?;
         let stored = functions.iter().find(|function| function.process == *name);
         let stored = stored.ok_or("the checked function has no statistics")?;
         let exact = |percent: usize| self.exact[(self.exact.len() - 1) * percent / 100] as f64;
@@ -178,12 +199,21 @@ fn moment(number: u64, spans: u64) -> Timestamp {
     Timestamp::from_nanos(BEGIN_NS + i64::try_from(at).unwrap_or(0))
 }
 
-fn last_six_hours() -> TimeRange {
-    let end = BEGIN_NS + HOURS * HOUR_NS;
+fn six_hours_from(begin_ns: i64) -> TimeRange {
+    stretch(begin_ns, 6 * HOUR_NS)
+}
+
+fn stretch(begin_ns: i64, length_ns: i64) -> TimeRange {
     TimeRange {
-        from: Some(Timestamp::from_nanos(end - 6 * HOUR_NS)),
-        to: Some(Timestamp::from_nanos(end)),
+        from: Some(Timestamp::from_nanos(begin_ns)),
+        to: Some(Timestamp::from_nanos(begin_ns + length_ns)),
     }
+}
+
+/// A moment of the recording at least so long before its end.
+fn before_the_end(length_ns: i64, chance: u64) -> i64 {
+    let span = (HOURS * HOUR_NS - length_ns).unsigned_abs();
+    BEGIN_NS + i64::try_from(chance % span).unwrap_or(0)
 }
 
 fn producer_id(process: u64) -> ProducerId {
@@ -229,7 +259,7 @@ struct Question {
 enum Asks {
     /// A page, chosen by chance among so many spans.
     Page(fn(u64, u64) -> (SpanFilter, Page)),
-    /// The statistics of all functions over six hours.
+    /// The statistics of all functions over six hours, which begin by chance.
     Percentiles,
 }
 
@@ -246,7 +276,7 @@ const fn page(
     }
 }
 
-const QUESTIONS: [Question; 9] = [
+const QUESTIONS: [Question; 14] = [
     page("newest page", 5.0, |_, _| newest(SpanFilter::default())),
     page("deep page", 5.0, |chance, spans| {
         let (filter, newest) = newest(SpanFilter::default());
@@ -266,11 +296,24 @@ const QUESTIONS: [Question; 9] = [
     page("failures of a process long dead", 5.0, |chance, _| {
         newest(of(long_dead(chance), failed()))
     }),
-    page("rare function", 20.0, |_, _| {
+    page("spans of a process that does little", 5.0, |_, _| {
+        newest(of(SELDOM, SpanFilter::default()))
+    }),
+    page("failures of a process that does little", 5.0, |_, _| {
+        newest(of(SELDOM, failed()))
+    }),
+    page("spans of a process that never was", 5.0, |_, _| {
+        newest(of(SELDOM + 1, SpanFilter::default()))
+    }),
+    page("spans of a minute", 5.0, |chance, _| {
         newest(SpanFilter {
-            name: Some(RARE.to_owned()),
+            time: stretch(before_the_end(MINUTE_NS, chance), MINUTE_NS),
             ..SpanFilter::default()
         })
+    }),
+    page("rare function", 20.0, |_, _| newest(named(RARE))),
+    page("function of the first hours", 20.0, |_, _| {
+        newest(named(FORMER))
     }),
     Question {
         name: "percentiles over 6 h",
@@ -281,6 +324,13 @@ const QUESTIONS: [Question; 9] = [
 
 fn newest(filter: SpanFilter) -> (SpanFilter, Page) {
     (filter, Page::newest(PAGE))
+}
+
+fn named(function: &str) -> SpanFilter {
+    SpanFilter {
+        name: Some(function.to_owned()),
+        ..SpanFilter::default()
+    }
 }
 
 fn failed() -> SpanFilter {
@@ -315,39 +365,67 @@ impl Question {
                 let (filter, page) = asks(chance, spans);
                 black_box(store.spans(&filter, page)?).len()
             }
-            Asks::Percentiles => black_box(store.functions(last_six_hours())?).len(),
+            Asks::Percentiles => {
+                let time = six_hours_from(before_the_end(6 * HOUR_NS, chance));
+                black_box(store.functions(time)?).len()
+            }
         })
     }
 }
 
-fn timed(store: &dyn Store, question: &Question, spans: u64) -> Result<Value, ReadError> {
+/// What one answer took.
+struct Took {
+    wall_ms: f64,
+    cpu_ms: f64,
+    rows: usize,
+}
+
+/// Asks until there are enough answers, each time in a new connection and then in the same again.
+fn timed(path: &Path, question: &Question, spans: u64) -> Result<Value, Box<dyn Error>> {
     let mut chance = Chance(0x1234_5678_9abc_def1);
-    let (mut times, mut cpu) = (Vec::new(), Vec::new());
-    let mut rows = HashMap::new();
-    let began = Instant::now();
-    // The first answer warms the file cache and is not counted.
-    question.ask(store, chance.below(u64::MAX), spans)?;
-    while times.is_empty() || (times.len() < ASKED && began.elapsed() < PATIENCE) {
-        let parameter = chance.below(u64::MAX);
+    let ask = |store: &dyn Store, parameter| -> Result<Took, ReadError> {
         let (began, cpu_before) = (Instant::now(), cpu_ms());
-        let count = question.ask(store, parameter, spans)?;
-        times.push(began.elapsed().as_secs_f64() * 1_000.0);
-        cpu.push(cpu_ms() - cpu_before);
-        *rows.entry(count).or_insert(0) += 1;
+        let rows = question.ask(store, parameter, spans)?;
+        Ok(Took {
+            wall_ms: began.elapsed().as_secs_f64() * 1_000.0,
+            cpu_ms: cpu_ms() - cpu_before,
+            rows,
+        })
+    };
+    let (mut first, mut again) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    // The first answer of all warms the file cache of the system and is not counted.
+    ask(
+        argus_store::open_reader(path)?.as_ref(),
+        chance.below(u64::MAX),
+    )?;
+    while first.is_empty() || (first.len() < ASKED && began.elapsed() < PATIENCE) {
+        let parameter = chance.below(u64::MAX);
+        let store = argus_store::open_reader(path)?;
+        first.push(ask(store.as_ref(), parameter)?);
+        again.push(ask(store.as_ref(), parameter)?);
     }
-    times.sort_by(f64::total_cmp);
-    cpu.sort_by(f64::total_cmp);
-    let at = |times: &[f64], percent: usize| times[(times.len() - 1) * percent / 100];
+    let mut rows = HashMap::new();
+    for took in &first {
+        *rows.entry(took.rows).or_insert(0) += 1;
+    }
     let most = rows.into_iter().max_by_key(|&(_, times)| times);
     Ok(json!({
         "name": question.name,
         "below_ms": question.below_ms,
-        "p50_ms": at(&times, 50),
-        "p95_ms": at(&times, 95),
-        "cpu_p95_ms": at(&cpu, 95),
-        "asked": times.len(),
+        "p50_ms": percentile(&first, 50, |took| took.wall_ms),
+        "p95_ms": percentile(&first, 95, |took| took.wall_ms),
+        "cpu_p95_ms": percentile(&first, 95, |took| took.cpu_ms),
+        "again_p95_ms": percentile(&again, 95, |took| took.wall_ms),
+        "asked": first.len(),
         "rows": most.map(|(rows, _)| rows),
     }))
+}
+
+fn percentile(answers: &[Took], percent: usize, of: impl Fn(&Took) -> f64) -> f64 {
+    let mut sorted: Vec<f64> = answers.iter().map(of).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[(sorted.len() - 1) * percent / 100]
 }
 
 /// CPU time of this thread so far.

@@ -20,12 +20,14 @@ pub(super) fn run(programs: &Programs<'_>, scale: Scale) -> Result<Findings> {
     let mut findings = Findings::default();
     findings.explain(
         "A store is filled through the collector's own writer in batches of 10,000 and then asked through \
-         the reader that every screen uses, in another connection with a warm file cache. The spans lie in \
-         12 hours: 48 processes of which 6 run at a time, 200 functions called with a skewed frequency, 1 % \
-         failed with a traceback, and one rare function called 20 times in all. Pages have 50 rows. Every \
-         question is asked up to 200 times, for at most 10 s, with other parameters where it has any; \
-         targets are held against the 95th percentile of wall time. CPU time stands beside \
-         it: on a busy machine the difference is what others took.",
+         the reader that every screen uses. The spans lie in 12 hours: 48 processes of which 6 run at a time and \
+         one that does one call in 4,000 all the time; 200 functions called with a skewed frequency, one \
+         called 20 times in all, and one (a call in 50) in the first three hours only; 1 % failed with a \
+         traceback. Pages have 50 rows; the six hours begin by chance. Every question is asked up to 200 times, for at \
+         most 10 s, with other parameters where it has any: each time in a new connection, with nothing \
+         in the engine's cache and the file in the system's, and then again. Targets are held against \
+         the first answers' 95th percentile of wall time. CPU time stands beside it: on a busy machine \
+         the difference is what others took.",
     );
     for &spans in sizes {
         let folder = programs.folder("query")?;
@@ -61,6 +63,11 @@ fn report(answer: &Value, spans: u64, findings: &mut Findings) -> Result<()> {
         findings.note(
             format!("{what}, p95 of CPU time"),
             number("cpu_p95_ms")?,
+            "ms",
+        );
+        findings.note(
+            format!("{what}, p95 when asked again"),
+            number("again_p95_ms")?,
             "ms",
         );
     }
