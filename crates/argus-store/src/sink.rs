@@ -36,8 +36,9 @@ pub trait Sink: Send {
     fn sync(&mut self) -> Result<(), CommitError>;
 
     /// Removes a slice of what is beyond the limits, about `slice` rows, the oldest first, in one
-    /// transaction that takes a few milliseconds. Call it again while there is more to do; what
-    /// is committed in between is not held up.
+    /// transaction that takes a few milliseconds, and keeps the house: an engine may sum up there
+    /// what is over. Call it again while there is more to do; what is committed in between is not
+    /// held up.
     fn prune(
         &mut self,
         retention: &Retention,

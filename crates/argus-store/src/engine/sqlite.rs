@@ -9,6 +9,7 @@
 //! drop every lock that this process holds on it.
 
 mod free_query;
+mod functions;
 mod known;
 mod ledger;
 mod listing;

@@ -1,9 +1,8 @@
 //! The reading side: live state, statistics, sessions, and the books.
 //!
-//! Each answer is one statement, so it is one snapshot and one short transaction. Pages of long
-//! tables are in `listing` and `span_listing`.
+//! Each answer here is one statement, so it is one snapshot and one short transaction. Pages of long
+//! tables are in `listing` and `span_listing`, statistics in `functions`.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +11,8 @@ use argus_model::{SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{free_query, listing, span_listing};
+use super::{free_query, functions, listing, span_listing};
 use crate::batch::CollectorState;
-use crate::engine::statistics::{self, Calls};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
@@ -22,7 +20,6 @@ use crate::query::{
     SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
     StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table, TimeRange,
 };
-use crate::sketch::Sketch;
 
 /// The reading side of one file.
 #[derive(Debug)]
@@ -110,7 +107,7 @@ impl Store for Reader {
     }
 
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
-        functions(&self.connection, time).map_err(failed)
+        functions::ranked(&self.connection, time).map_err(failed)
     }
 
     fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError> {
@@ -237,30 +234,6 @@ fn open_spans(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Sto
             })
         })?
         .collect()
-}
-
-fn functions(
-    connection: &Connection,
-    time: TimeRange,
-) -> rusqlite::Result<Vec<FunctionStatistics>> {
-    let (first, last) = statistics::minutes(time);
-    let mut statement = connection.prepare_cached(
-        "SELECT coalesce(n.text, '?' || m.name_id), m.count, m.errors, m.sum_ns, m.max_ns, m.sketch
-         FROM function_minutes AS m LEFT JOIN names AS n ON n.id = m.name_id
-         WHERE m.minute BETWEEN ?1 AND ?2",
-    )?;
-    let mut rows = statement.query([first, last])?;
-    let mut functions: HashMap<String, Calls> = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let calls = functions.entry(row.get(0)?).or_default();
-        calls.count += unsigned(row, 1)?;
-        calls.errors += unsigned(row, 2)?;
-        calls.total_ns = calls.total_ns.saturating_add(unsigned(row, 3)?);
-        calls.max_ns = calls.max_ns.max(unsigned(row, 4)?);
-        let sketch = Sketch::from_bytes(row.get_ref(5)?.as_blob()?);
-        calls.sketch.merge(&sketch.unwrap_or_default());
-    }
-    Ok(statistics::ranked(functions))
 }
 
 fn ledger(connection: &Connection) -> rusqlite::Result<Vec<ProducerLedger>> {

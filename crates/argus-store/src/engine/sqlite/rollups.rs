@@ -3,14 +3,17 @@
 //! A batch is summed up in memory first and merged with one write per row; what the store has is
 //! added to, never replaced. What retention removes is summed up the same way and taken away.
 
+pub(super) mod levels;
 mod minutes;
 
 use argus_model::Timestamp;
+use levels::Levels;
 use minutes::Minutes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::zones::Zones;
+use crate::retention::Rest;
 
 /// A span as the rollups see it.
 #[derive(Debug, Clone, Copy)]
@@ -65,5 +68,18 @@ impl Rollups {
     pub(super) fn take_from(self, connection: &Connection) -> rusqlite::Result<Vec<i64>> {
         self.zones.take_from(connection)?;
         self.minutes.take_from(connection)
+    }
+
+    /// Takes what functions' minutes, by (minute, name), still count: spans that are not there.
+    pub(super) fn forget(connection: &Connection, minutes: &[(i64, i64)]) -> rusqlite::Result<()> {
+        let levels = Levels::read(connection)?;
+        minutes
+            .iter()
+            .try_for_each(|&minute| levels.forget(connection, minute))
+    }
+
+    /// Brings longer stretches up to date, a step of them: see [`levels`].
+    pub(super) fn sum_up(connection: &Connection, now: Timestamp) -> rusqlite::Result<Rest> {
+        levels::sum_up(connection, now)
     }
 }

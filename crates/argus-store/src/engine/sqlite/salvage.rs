@@ -19,8 +19,12 @@ use crate::error::CommitError;
 use crate::salvage::{Salvaged, TableSalvage, Watch};
 
 /// Made anew from the rows saved, or (the collector's account) of no use.
-const DERIVED: [&str; 5] = [
+const DERIVED: [&str; 9] = [
     "function_minutes",
+    "function_8_minutes",
+    "function_64_minutes",
+    "function_512_minutes",
+    "summed_up",
     "span_minutes",
     "span_zones",
     "totals",

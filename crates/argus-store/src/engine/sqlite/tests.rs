@@ -1,6 +1,7 @@
 //! What only the SQLite engine promises: its tables, its file, and who may open it.
 
 mod damage;
+mod levels;
 mod opening;
 mod retention;
 mod salvage;

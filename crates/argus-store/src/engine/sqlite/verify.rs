@@ -49,6 +49,24 @@ const BOOKS: &[(&str, &str)] = &[
         "SELECT errors, (SELECT coalesce(sum(errors), 0) FROM function_minutes) FROM totals",
     ),
     (
+        "the calls in the statistics of 8 minutes",
+        "SELECT (SELECT coalesce(sum(count), 0) FROM function_minutes
+                     WHERE minute < (SELECT until FROM summed_up WHERE minutes = 8)),
+                (SELECT coalesce(sum(count), 0) FROM function_8_minutes)",
+    ),
+    (
+        "the calls in the statistics of 64 minutes",
+        "SELECT (SELECT coalesce(sum(count), 0) FROM function_minutes
+                     WHERE minute < (SELECT until FROM summed_up WHERE minutes = 64)),
+                (SELECT coalesce(sum(count), 0) FROM function_64_minutes)",
+    ),
+    (
+        "the calls in the statistics of 512 minutes",
+        "SELECT (SELECT coalesce(sum(count), 0) FROM function_minutes
+                     WHERE minute < (SELECT until FROM summed_up WHERE minutes = 512)),
+                (SELECT coalesce(sum(count), 0) FROM function_512_minutes)",
+    ),
+    (
         "the calls on the map",
         "SELECT spans, (SELECT coalesce(sum(count), 0) FROM span_zones) FROM totals",
     ),

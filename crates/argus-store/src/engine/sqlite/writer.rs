@@ -199,6 +199,9 @@ impl Sink for Writer {
         };
         self.transact(|connection, known| {
             pruned = prune::slice(connection, known, retention, now, slice)?;
+            if Rollups::sum_up(connection, now)? == Rest::More {
+                pruned.rest = Rest::More;
+            }
             Ok(Changes::default())
         })?;
         self.durability = Durability::Pending;

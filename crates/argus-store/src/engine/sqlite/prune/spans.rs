@@ -147,11 +147,16 @@ fn leave_behind(
         ))?
         .execute(params![functions.groups, minute, searched_to])?;
     // A count whose spans are not there (they were damaged) would never come to nothing.
-    connection
+    let left: Vec<(i64, i64)> = connection
         .prepare_cached(&format!(
-            "DELETE FROM function_minutes WHERE minute = ?2 AND min_id > max_id AND {condition}"
+            "SELECT minute, name_id FROM function_minutes
+             WHERE minute = ?2 AND min_id > max_id AND {condition}"
         ))?
-        .execute(params![functions.groups, minute])?;
+        .query_map(params![functions.groups, minute], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Rollups::forget(connection, &left)?;
     forget_minute(connection, minute)
 }
 

@@ -15,6 +15,7 @@ use crate::batch::{GapRow, LedgerDelta, Position, SpanRow, Status};
 use crate::conformance::fixture::{
     at, described, end, event, log, metric, name, open, process_event, producer, sample, span,
 };
+use crate::retention::{Rest, Retention};
 use crate::verify::Report;
 
 /// How many bits are flipped; the environment asks for the long form.
@@ -64,7 +65,7 @@ pub(super) fn everything() -> Place {
                     },
                     exception: (row % 50 == 0).then(|| format!("ValueError: {row}")),
                     captured: (row % 2 == 0).then(|| format!(r#"{{"i":{{"row":"{row}"}}}}"#)),
-                    ..span(number(row), round * 60 + row % 60)
+                    ..span(number(row), round * 5 * 3_600 + row % 60)
                 })
                 .collect(),
             samples: (0..20).map(|row| sample(1, round * 60 + row)).collect(),
@@ -97,6 +98,8 @@ pub(super) fn everything() -> Place {
         committed.unwrap();
         place.sink.sync().unwrap();
     }
+    let keep = Retention::unlimited();
+    while place.sink.prune(&keep, at(15 * 3_600), 100).unwrap().rest == Rest::More {}
     place
 }
 

@@ -12,7 +12,7 @@ use crate::Batch;
 use crate::batch::{SpanRow, Status};
 use crate::conformance::fixture::{at, described, key, span};
 use crate::error::OpenError;
-use crate::query::{Page, SpanFilter};
+use crate::query::{Page, SpanFilter, TimeRange};
 use crate::retention::{Rest, Retention};
 
 /// Zones whose count is not the number of spans there, and spans that their zone does not tell of.
@@ -108,7 +108,7 @@ fn what_is_left_is_found_by_program() {
 }
 
 /// Makes a store what its version 1 was.
-fn without_map(place: Place) -> tempfile::TempDir {
+fn as_version_1(place: Place) -> tempfile::TempDir {
     let (database, folder) = (place.database(), place.folder);
     drop(place.sink);
     let connection = Connection::open(database).unwrap();
@@ -116,7 +116,12 @@ fn without_map(place: Place) -> tempfile::TempDir {
         .execute_batch(
             "DROP TABLE span_zones;
              DROP INDEX producers_app_name;
-             DELETE FROM sums WHERE checked = 'span_zones';
+             DROP TABLE function_8_minutes;
+             DROP TABLE function_64_minutes;
+             DROP TABLE function_512_minutes;
+             DROP TABLE summed_up;
+             DELETE FROM sums WHERE checked IN ('span_zones', 'function_8_minutes',
+                 'function_64_minutes', 'function_512_minutes', 'summed_up');
              PRAGMA user_version = 1",
         )
         .unwrap();
@@ -124,17 +129,26 @@ fn without_map(place: Place) -> tempfile::TempDir {
     folder
 }
 
+const ALL: TimeRange = TimeRange {
+    from: None,
+    to: None,
+};
+
 const MAP: &str = "SELECT * FROM span_zones ORDER BY zone, producer_id";
 
 #[test]
-fn an_older_store_gets_its_map_when_it_is_opened() {
+fn an_older_store_is_brought_up_to_date() {
     let mut place = everything();
     chatter(&mut place, 1);
-    let drawn = place.lines(MAP);
-    let folder = without_map(place);
+    let (drawn, functions) = (place.lines(MAP), place.reader().functions(ALL).unwrap());
+    let folder = as_version_1(place);
     let sink = open_writer(&folder.path().join("store.db")).unwrap();
-    let place = Place { folder, sink };
+    let mut place = Place { folder, sink };
     assert_eq!(place.lines(MAP), drawn);
+    assert_eq!(place.reader().functions(ALL).unwrap(), functions);
+    let keep = Retention::unlimited();
+    while place.sink.prune(&keep, at(86_400), 100).unwrap().rest == Rest::More {}
+    assert_eq!(place.reader().functions(ALL).unwrap(), functions);
     assert_eq!(report(&place.database()).damage, []);
     let version: u32 = place
         .foreign()
@@ -145,7 +159,7 @@ fn an_older_store_gets_its_map_when_it_is_opened() {
 
 #[test]
 fn an_older_store_that_is_damaged_is_refused_and_can_be_salvaged() {
-    let folder = without_map(everything());
+    let folder = as_version_1(everything());
     let database = folder.path().join("store.db");
     let mut bytes = std::fs::read(&database).unwrap();
     let page = page_of(&database, 250);
