@@ -1,14 +1,13 @@
 //! The command line: the tree of commands, and the options that several of them share.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use argus_store::query::{Page, ProcessFilter, TimeRange};
+use argus_store::query::TimeRange;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Refusal;
 use crate::moment::{self, When};
-use crate::output::{self, Format};
+use crate::output::Format;
 use crate::{
     analyze, collector, completions, doctor, export, gaze, logs, man, metrics, query, run, status,
     traces, verify, watch,
@@ -86,75 +85,5 @@ impl TimeArgs {
     /// The stretch meant, seen from this moment.
     pub(crate) fn range(self) -> Result<TimeRange, Refusal> {
         moment::range(self.since, self.until, moment::now())
-    }
-}
-
-/// How many rows of a listing.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct LimitArgs {
-    /// The newest N, the newest of them last
-    #[arg(long, short = 'n', value_name = "N", default_value = "50")]
-    limit: NonZeroUsize,
-}
-
-impl LimitArgs {
-    /// One row more than asked for, so that a cut can be told.
-    pub(crate) fn page(self) -> Page {
-        Page::newest(self.limit.get().saturating_add(1))
-    }
-
-    /// Brings rows that were read with [`page`](Self::page) into reading order: oldest first.
-    pub(crate) fn in_reading_order<T>(self, mut newest_first: Vec<T>) -> Listing<T> {
-        let cut = newest_first.len() > self.limit.get();
-        newest_first.truncate(self.limit.get());
-        newest_first.reverse();
-        Listing {
-            rows: newest_first,
-            cut,
-        }
-    }
-}
-
-/// Rows in the order they are read.
-#[derive(Debug)]
-pub(crate) struct Listing<T> {
-    /// Oldest first.
-    pub(crate) rows: Vec<T>,
-    /// There are older ones that match.
-    pub(crate) cut: bool,
-}
-
-impl<T> Listing<T> {
-    /// Tells a person, on standard error, that this is nothing or not everything.
-    pub(crate) fn explain(&self, what: &str) {
-        if self.rows.is_empty() {
-            output::note(&format!("no {what} match"));
-        } else if self.cut {
-            let shown = self.rows.len();
-            output::note(&format!("the newest {shown} {what}; --limit N shows more"));
-        }
-    }
-}
-
-/// Whose rows.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct WhoArgs {
-    /// Only this process id
-    #[arg(long)]
-    pub(crate) pid: Option<u32>,
-    /// Only this application
-    #[arg(long, value_name = "NAME")]
-    pub(crate) app: Option<String>,
-}
-
-impl WhoArgs {
-    /// Rows about these processes, in this stretch, that contain this text.
-    pub(crate) fn filter(&self, time: TimeRange, text: Option<&str>) -> ProcessFilter {
-        ProcessFilter {
-            time,
-            pid: self.pid,
-            app_name: self.app.clone(),
-            text: text.map(str::to_owned),
-        }
     }
 }

@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::args::TimeArgs;
 use crate::exit::Exit;
 use crate::logs::Line;
-use crate::metrics;
+use crate::metrics::{Metric, Sample};
 use crate::open::open_store;
 use crate::output::{self, grouped};
 use crate::progress::Progress;
@@ -191,7 +191,7 @@ impl<'a, W: Write> Export<'a, W> {
         )?;
         self.pages(
             |page| store.samples(&filter, page),
-            |export, row| export.record("sample", row.id, metrics::sample(row)),
+            |export, row| export.record("sample", row.id, Sample::from(row)),
         )?;
         self.pages(
             |page| store.logs(&filter, page),
@@ -203,7 +203,7 @@ impl<'a, W: Write> Export<'a, W> {
         )?;
         self.pages(
             |page| store.metrics(&filter, page),
-            |export, row| export.record("metric", row.id, metrics::metric(row)),
+            |export, row| export.record("metric", row.id, Metric::from(row)),
         )?;
         self.sessions()?;
         self.out.flush()?;

@@ -5,11 +5,11 @@ use argus_model::paths::DataDir;
 use argus_store::query::StoredLog;
 use serde::Serialize;
 
-use crate::args::{FormatArgs, LimitArgs, TimeArgs, WhoArgs};
 use crate::exit::Exit;
+use crate::listing::{Listed, ListingArgs};
 use crate::moment::{iso, local};
 use crate::open::open_store;
-use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
+use crate::output::{Align, Cell, Tone};
 
 /// List recorded log lines, the newest last
 #[derive(Debug, clap::Args)]
@@ -19,17 +19,11 @@ Examples:
   argus logs --app SnakeGame --grep 'out of memory'
   argus logs --pid 4711 --limit 1000 --json")]
 pub(crate) struct Args {
-    #[command(flatten)]
-    who: WhoArgs,
     /// Only lines that contain this
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
     #[command(flatten)]
-    time: TimeArgs,
-    #[command(flatten)]
-    limit: LimitArgs,
-    #[command(flatten)]
-    format: FormatArgs,
+    listing: ListingArgs,
 }
 
 /// A line as JSON tells it.
@@ -64,40 +58,36 @@ impl<'a> From<&'a StoredLog> for Line<'a> {
 
 /// Prints the lines.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
-    let filter = args.who.filter(args.time.range()?, args.grep.as_deref());
-    let newest = open_store(data)?.logs(&filter, args.limit.page())?;
-    let listing = args.limit.in_reading_order(newest);
-    match args.format.format() {
-        Format::Json => output::array(listing.rows.iter().map(Line::from))?,
-        Format::Human => {
-            table(&listing.rows).print(Screen::of_stdout())?;
-            listing.explain("log lines");
-        }
-    }
+    let filter = args.listing.filter(args.grep.as_deref())?;
+    let newest = open_store(data)?.logs(&filter, args.listing.page())?;
+    let listing = args.listing.in_reading_order(newest);
+    listing.print(args.listing.format())?;
     Ok(Exit::Fine)
 }
 
-fn table(logs: &[StoredLog]) -> Table {
-    let mut table = Table::new([
+impl Listed for StoredLog {
+    const WHAT: &'static str = "log lines";
+    const COLUMNS: &'static [(&'static str, Align)] = &[
         ("TIME", Align::Left),
         ("APP", Align::Left),
         ("PID", Align::Right),
         ("SOURCE", Align::Left),
         ("LINE", Align::Left),
-    ]);
-    for log in logs {
-        let tone = if log.source == "stderr" {
+    ];
+    type Json<'a> = Line<'a>;
+
+    fn cells(&self) -> Vec<Cell> {
+        let tone = if self.source == "stderr" {
             Tone::Bad
         } else {
             Tone::Plain
         };
-        table.row([
-            Cell::toned(&local(log.at), Tone::Faint),
-            Cell::from(&log.app_name),
-            log.pid.to_string().into(),
-            Cell::from(&log.source),
-            Cell::toned(&log.line, tone),
-        ]);
+        vec![
+            Cell::toned(&local(self.at), Tone::Faint),
+            Cell::from(&self.app_name),
+            self.pid.to_string().into(),
+            Cell::from(&self.source),
+            Cell::toned(&self.line, tone),
+        ]
     }
-    table
 }

@@ -13,6 +13,7 @@ mod run;
 mod watch;
 
 mod analyze;
+mod listing;
 mod logs;
 mod metrics;
 mod query;

@@ -6,12 +6,12 @@ use argus_store::query::{StoredMetric, StoredSample};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{FormatArgs, LimitArgs, Listing, TimeArgs, WhoArgs};
 use crate::exit::Exit;
+use crate::listing::{Listed, Listing, ListingArgs};
 use crate::moment::{iso, local};
 use crate::open::open_store;
 use crate::ordered::Object;
-use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
+use crate::output::{self, Align, Cell, Format, Tone};
 
 /// List readings of CPU, memory and threads, and of named metrics
 ///
@@ -22,17 +22,11 @@ Examples:
   argus metrics --app SnakeGame --since 1h
   argus metrics --name queue_depth --json")]
 pub(crate) struct Args {
-    #[command(flatten)]
-    who: WhoArgs,
     /// Only named metrics whose name contains this
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     #[command(flatten)]
-    time: TimeArgs,
-    #[command(flatten)]
-    limit: LimitArgs,
-    #[command(flatten)]
-    format: FormatArgs,
+    listing: ListingArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,6 +35,7 @@ struct Document<'a> {
     metrics: Vec<Metric<'a>>,
 }
 
+/// A reading as JSON tells it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Sample<'a> {
     id: i64,
@@ -53,6 +48,7 @@ pub(crate) struct Sample<'a> {
     threads: u32,
 }
 
+/// A named reading as JSON tells it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Metric<'a> {
     id: i64,
@@ -67,20 +63,20 @@ pub(crate) struct Metric<'a> {
 
 /// Prints the readings.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
-    let filter = args.who.filter(args.time.range()?, args.name.as_deref());
+    let filter = args.listing.filter(args.name.as_deref())?;
     let store = open_store(data)?;
     let samples = match args.name {
-        None => store.samples(&filter, args.limit.page())?,
+        None => store.samples(&filter, args.listing.page())?,
         // A sample has no name to match.
         Some(_) => Vec::new(),
     };
-    let metrics = store.metrics(&filter, args.limit.page())?;
-    let samples = args.limit.in_reading_order(samples);
-    let metrics = args.limit.in_reading_order(metrics);
-    match args.format.format() {
+    let metrics = store.metrics(&filter, args.listing.page())?;
+    let samples = args.listing.in_reading_order(samples);
+    let metrics = args.listing.in_reading_order(metrics);
+    match args.listing.format() {
         Format::Json => output::document(&Document {
-            samples: samples.rows.iter().map(sample).collect(),
-            metrics: metrics.rows.iter().map(metric).collect(),
+            samples: samples.json().collect(),
+            metrics: metrics.json().collect(),
         })?,
         Format::Human => print(&samples, &metrics)?,
     }
@@ -88,99 +84,102 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
 }
 
 fn print(samples: &Listing<StoredSample>, metrics: &Listing<StoredMetric>) -> Result<()> {
-    let screen = Screen::of_stdout();
     if samples.rows.is_empty() && metrics.rows.is_empty() {
         output::note("no readings match");
         return Ok(());
     }
     if !samples.rows.is_empty() {
-        sample_table(&samples.rows).print(screen)?;
-        samples.explain("samples");
+        samples.print_table()?;
     }
     if !samples.rows.is_empty() && !metrics.rows.is_empty() {
         output::blank_line()?;
     }
     if !metrics.rows.is_empty() {
-        metric_table(&metrics.rows).print(screen)?;
-        metrics.explain("metrics");
+        metrics.print_table()?;
     }
     Ok(())
 }
 
-/// A reading as JSON tells it.
-pub(crate) fn sample(sample: &StoredSample) -> Sample<'_> {
-    Sample {
-        id: sample.id,
-        timestamp: iso(sample.at),
-        app_name: &sample.app_name,
-        process_name: &sample.process_name,
-        pid: sample.pid,
-        cpu_percent: sample.cpu_percent,
-        memory_mb: sample.memory_mb,
-        threads: sample.threads,
+impl<'a> From<&'a StoredSample> for Sample<'a> {
+    fn from(sample: &'a StoredSample) -> Self {
+        Self {
+            id: sample.id,
+            timestamp: iso(sample.at),
+            app_name: &sample.app_name,
+            process_name: &sample.process_name,
+            pid: sample.pid,
+            cpu_percent: sample.cpu_percent,
+            memory_mb: sample.memory_mb,
+            threads: sample.threads,
+        }
     }
 }
 
-/// A named reading as JSON tells it.
-pub(crate) fn metric(metric: &StoredMetric) -> Metric<'_> {
-    Metric {
-        id: metric.id,
-        timestamp: iso(metric.at),
-        app_name: &metric.app_name,
-        pid: metric.pid,
-        name: &metric.name,
-        value: metric.value,
-        unit: &metric.unit,
-        attributes: attributes(metric),
+impl<'a> From<&'a StoredMetric> for Metric<'a> {
+    fn from(metric: &'a StoredMetric) -> Self {
+        Self {
+            id: metric.id,
+            timestamp: iso(metric.at),
+            app_name: &metric.app_name,
+            pid: metric.pid,
+            name: &metric.name,
+            value: metric.value,
+            unit: &metric.unit,
+            attributes: attributes(metric),
+        }
     }
 }
 
-fn attributes(metric: &StoredMetric) -> Option<Object> {
-    serde_json::from_str(metric.attributes.as_deref()?).ok()
-}
-
-fn sample_table(samples: &[StoredSample]) -> Table {
-    let mut table = Table::new([
+impl Listed for StoredSample {
+    const WHAT: &'static str = "samples";
+    const COLUMNS: &'static [(&'static str, Align)] = &[
         ("TIME", Align::Left),
         ("CPU %", Align::Right),
         ("MEMORY MB", Align::Right),
         ("THREADS", Align::Right),
         ("PID", Align::Right),
         ("APP", Align::Left),
-    ]);
-    for sample in samples {
-        table.row([
-            Cell::toned(&local(sample.at), Tone::Faint),
-            format!("{:.1}", sample.cpu_percent).into(),
-            format!("{:.1}", sample.memory_mb).into(),
-            sample.threads.to_string().into(),
-            sample.pid.to_string().into(),
-            Cell::from(&sample.app_name),
-        ]);
+    ];
+    type Json<'a> = Sample<'a>;
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            Cell::toned(&local(self.at), Tone::Faint),
+            format!("{:.1}", self.cpu_percent).into(),
+            format!("{:.1}", self.memory_mb).into(),
+            self.threads.to_string().into(),
+            self.pid.to_string().into(),
+            Cell::from(&self.app_name),
+        ]
     }
-    table
 }
 
-fn metric_table(metrics: &[StoredMetric]) -> Table {
-    let mut table = Table::new([
+impl Listed for StoredMetric {
+    const WHAT: &'static str = "metrics";
+    const COLUMNS: &'static [(&'static str, Align)] = &[
         ("TIME", Align::Left),
         ("APP", Align::Left),
         ("PID", Align::Right),
         ("VALUE", Align::Right),
         ("UNIT", Align::Left),
         ("METRIC", Align::Left),
-    ]);
-    for metric in metrics {
-        table.row([
-            Cell::toned(&local(metric.at), Tone::Faint),
-            Cell::from(&metric.app_name),
-            metric.pid.to_string().into(),
-            metric.value.to_string().into(),
-            Cell::from(&metric.unit),
-            named(metric).into(),
-        ]);
+    ];
+    type Json<'a> = Metric<'a>;
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            Cell::toned(&local(self.at), Tone::Faint),
+            Cell::from(&self.app_name),
+            self.pid.to_string().into(),
+            self.value.to_string().into(),
+            Cell::from(&self.unit),
+            named(self).into(),
+        ]
     }
-    table
+}
+
+fn attributes(metric: &StoredMetric) -> Option<Object> {
+    serde_json::from_str(metric.attributes.as_deref()?).ok()
 }
 
 /// `queue_depth {queue=orders}`

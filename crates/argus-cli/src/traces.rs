@@ -11,12 +11,12 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::{FormatArgs, LimitArgs, TimeArgs, WhoArgs};
 use crate::exit::Exit;
+use crate::listing::{Listed, ListingArgs};
 use crate::moment::{duration, iso, local};
 use crate::open::open_store;
 use crate::ordered::Object;
-use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
+use crate::output::{self, Align, Cell, Tone};
 use crate::progress::Progress;
 
 /// List calls that ended, the newest last
@@ -27,8 +27,6 @@ Examples:
   argus traces --status err --name parser.
   argus traces --pid 4711 --grep timeout --limit 500 --json")]
 pub(crate) struct Args {
-    #[command(flatten)]
-    who: WhoArgs,
     /// Only calls that ended like this
     #[arg(long, value_name = "STATUS")]
     status: Option<Ended>,
@@ -39,11 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
     #[command(flatten)]
-    time: TimeArgs,
-    #[command(flatten)]
-    limit: LimitArgs,
-    #[command(flatten)]
-    format: FormatArgs,
+    listing: ListingArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -141,57 +135,52 @@ impl<'a> From<&'a StoredSpan> for Span<'a> {
 /// Prints the calls.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let filter = SpanFilter {
-        time: args.time.range()?,
+        time: args.listing.time.range()?,
         status: args.status.map(Status::from),
         name: args.name.clone(),
-        pid: args.who.pid,
-        app_name: args.who.app.clone(),
+        pid: args.listing.pid,
+        app_name: args.listing.app.clone(),
         text: args.grep.clone(),
     };
     let store = open_store(data)?;
     let mut progress = Progress::new();
-    let found = store.search(&filter, args.limit.page(), &mut |at| {
+    let found = store.search(&filter, args.listing.page(), &mut |at| {
         let (rows, of) = (output::grouped(at.rows), output::grouped(at.of));
         progress.show(|| format!("searching: {rows} of {of} calls, {} found", at.found));
         ControlFlow::Continue(())
     })?;
     drop(progress);
-    let newest = found.spans;
-    let listing = args.limit.in_reading_order(newest);
-    match args.format.format() {
-        Format::Json => output::array(listing.rows.iter().map(Span::from))?,
-        Format::Human => {
-            table(&listing.rows).print(Screen::of_stdout())?;
-            listing.explain("calls");
-        }
-    }
+    let listing = args.listing.in_reading_order(found.spans);
+    listing.print(args.listing.format())?;
     Ok(Exit::Fine)
 }
 
-fn table(spans: &[StoredSpan]) -> Table {
-    let mut table = Table::new([
+impl Listed for StoredSpan {
+    const WHAT: &'static str = "calls";
+    const COLUMNS: &'static [(&'static str, Align)] = &[
         ("ENDED", Align::Left),
         ("APP", Align::Left),
         ("PID", Align::Right),
         ("STATUS", Align::Left),
         ("DURATION", Align::Right),
         ("CALL", Align::Left),
-    ]);
-    for span in spans {
-        let tone = match span.status {
+    ];
+    type Json<'a> = Span<'a>;
+
+    fn cells(&self) -> Vec<Cell> {
+        let tone = match self.status {
             Status::Ok => Tone::Plain,
             Status::Err => Tone::Bad,
         };
-        table.row([
-            Cell::toned(&local(span.ended_at), Tone::Faint),
-            Cell::from(&span.app_name),
-            span.pid.to_string().into(),
-            Cell::toned(span.status.word(), tone),
-            duration(span.duration_ns).into(),
-            Cell::toned(&call(span), tone),
-        ]);
+        vec![
+            Cell::toned(&local(self.ended_at), Tone::Faint),
+            Cell::from(&self.app_name),
+            self.pid.to_string().into(),
+            Cell::toned(self.status.word(), tone),
+            duration(self.duration_ns).into(),
+            Cell::toned(&call(self), tone),
+        ]
     }
-    table
 }
 
 /// `prices.load(rows='10') → 'done'`, or the exception's own line in place of the result.
