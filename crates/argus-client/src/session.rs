@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use argus_model::session::{SESSION_ENDED, SESSION_STARTED};
 use argus_model::{Kind, Record};
-use argus_spool::{Appended, Weight, append, monotonic_now};
+use argus_spool::{Appended, Weight, append_in_order, monotonic_now};
 
-/// Appends one event to a session. `data` is a JSON object.
+/// Appends one event to a session. `data` is a JSON object. Events keep the order in which they were
+/// emitted, whichever threads emit them.
 pub fn emit(session: &str, event_type: &str, data: &str) -> Appended {
-    append(Kind::SessionEvent, Weight::Normal, &[], |out, at| {
+    append_in_order(Kind::SessionEvent, Weight::Normal, |out, at| {
         Record::SessionEvent {
             at,
             session,

@@ -181,6 +181,18 @@ fn lose(refused: Refused, weight: Weight) -> Appended {
     Appended::Lost
 }
 
+/// [`append`] for records whose order over all threads of the process matters: they share one chunk.
+/// Takes a lock that is held for the time of such a call.
+pub fn append_in_order(
+    kind: Kind,
+    weight: Weight,
+    body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+) -> Appended {
+    Thread::mine()
+        .write_shared(|pen| pen.append(kind, weight, &[], body))
+        .unwrap_or_else(|refused| lose(refused, weight))
+}
+
 /// [`Thread::append`] for the calling thread.
 #[inline]
 pub fn append(

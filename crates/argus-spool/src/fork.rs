@@ -4,7 +4,7 @@
 //! marked `MADV_WIPEONFORK` (Linux 4.14) is zero in every child, so zero must mean "nothing opened
 //! yet", for the lock too.
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use argus_model::Monotonic;
@@ -14,6 +14,7 @@ use crate::emit::Weight;
 use crate::futex::WordLock;
 use crate::monotonic_now;
 use crate::process::Process;
+use crate::writer::Writer;
 
 const PAGE: usize = 4096;
 
@@ -38,6 +39,9 @@ pub(crate) struct ForkPage {
     pub(crate) lost_errors: AtomicU64,
     /// Monotonic time before which opening is not tried again.
     pub(crate) retry_opening_at: AtomicU64,
+    /// Guards the shared pen. Taken before `lock`, never inside it.
+    shared_lock: WordLock,
+    shared_pen: UnsafeCell<*mut Writer>,
 }
 
 impl ForkPage {
@@ -56,6 +60,13 @@ impl ForkPage {
         // A handler may have come between the two.
         self.settle();
         Some(result)
+    }
+
+    /// Runs `work` alone with the place of the pen that all threads of the process share.
+    pub(crate) fn with_shared_pen<R>(&self, work: impl FnOnce(&mut *mut Writer) -> R) -> R {
+        // SAFETY: the lock is held, so nobody else has a reference to the place.
+        self.shared_lock
+            .with(|| work(unsafe { &mut *self.shared_pen.get() }))
     }
 
     /// The tally of the running gap.

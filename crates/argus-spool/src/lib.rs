@@ -15,6 +15,9 @@
 //! whole by `fallocate` (a sparse file on a full disk would kill the host with `SIGBUS`), mapped,
 //! and its descriptor closed. It is unlinked, never truncated.
 //!
+//! The events of sessions, whose order over all threads is their sense, share a chunk of their own,
+//! which its writers take turns with under a lock.
+//!
 //! Chunks start at 64 KiB and double, up to 4 MiB, while a thread fills one in under 50 ms.
 //!
 //! # A chunk
@@ -129,7 +132,7 @@ mod writer;
 pub use clock::shift_wall_clock;
 pub use clock::{boot_anchor, monotonic_now, source as clock_source};
 pub use definition::{Definition, define, describe};
-pub use emit::{Appended, Weight, append, span_end, span_start};
+pub use emit::{Appended, Weight, append, append_in_order, span_end, span_start};
 pub use flush::{Flushed, flush};
 pub use life::life;
 pub use process::{Configuration, Stats, configure, disabled, stats};

@@ -14,6 +14,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use argus_model::SpanNumber;
 use argus_model::record::LossReason;
 
+use crate::fork;
 use crate::life;
 use crate::writer::{self, Attached, Writer};
 
@@ -219,6 +220,29 @@ impl Thread {
             Err(_) => self.desk().busy.set(false),
         }
         attached
+    }
+
+    /// [`Thread::write`] with the pen that all threads of the process share, one after the other.
+    pub(crate) fn write_shared<R>(self, work: impl FnOnce(&mut Writer) -> R) -> Result<R, Refused> {
+        let desk = self.desk();
+        let Some(page) = fork::page() else {
+            return Err(Refused::Lost(LossReason::Disk));
+        };
+        // Also so that a signal handler on this thread does not wait for what it interrupts.
+        if desk.busy.replace(true) {
+            return Err(Refused::Lost(LossReason::Reentrant));
+        }
+        compiler_fence(Ordering::SeqCst);
+        let done = page.with_shared_pen(|pen| {
+            if pen.is_null() {
+                *pen = writer::make()?;
+            }
+            // SAFETY: made by `make` and never freed; the page's lock is held, and a fork clears it.
+            Ok(work(unsafe { &mut **pen }))
+        });
+        compiler_fence(Ordering::SeqCst);
+        desk.busy.set(false);
+        done
     }
 
     /// Seals and frees the pen; the thread ends.

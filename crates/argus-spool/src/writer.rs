@@ -97,6 +97,14 @@ pub(crate) struct Attached {
 /// memory is a copy, its chunk is not.
 #[cold]
 pub(crate) fn attach() -> Result<Attached, Refused> {
+    let pen = make()?;
+    let parting = FAREWELL.try_with(|_| ()).is_err();
+    Ok(Attached { pen, parting })
+}
+
+/// Makes a pen of this process.
+#[cold]
+pub(crate) fn make() -> Result<*mut Writer, Refused> {
     if process::disabled() {
         return Err(Refused::Disabled);
     }
@@ -107,10 +115,8 @@ pub(crate) fn attach() -> Result<Attached, Refused> {
     let Some((page, process, account)) = opened else {
         return Err(Refused::Lost(LossReason::Disk));
     };
-    let parting = FAREWELL.try_with(|_| ()).is_err();
-    let pen = Box::into_raw(Box::new(Writer::new(page, process, account)));
     starter::start_if_none(process);
-    Ok(Attached { pen, parting })
+    Ok(Box::into_raw(Box::new(Writer::new(page, process, account))))
 }
 
 impl Writer {

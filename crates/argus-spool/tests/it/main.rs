@@ -11,6 +11,7 @@ mod death;
 mod fork;
 mod host;
 mod model;
+mod order;
 mod reuse;
 mod roles;
 mod signals;

@@ -96,6 +96,7 @@ fn play() {
         "small-files" => super::host::small_files(),
         "threads" => super::death::emit_from_threads(argument.parse().unwrap()),
         "model" => super::model::host(argument.parse().unwrap()),
+        "order" => super::order::host(),
         "reuse" => super::reuse::host(),
         "small" => super::small::host(),
         other => panic!("no role {other}"),
