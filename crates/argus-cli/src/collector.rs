@@ -21,7 +21,7 @@ use argus_spool::place;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::output;
-use crate::retain::RetainArgs;
+use crate::retain::{self, RetainArgs};
 
 /// How long the collector is given to ask who died before it is woken once more.
 const ASKING_TAKES: Duration = Duration::from_millis(2);
@@ -33,15 +33,20 @@ Examples:
   argus collector                     collect until 30 s after the last program
   argus collector --idle-exit never   as a service
   argus collector --retain-age 2d --retain-group trading=6h --retain-size 500M
+  argus collector --spool-budget 4G   room for bursts while the disk is slow
 
 Limits may also stand in the environment: ARGUS_RETAIN_AGE, ARGUS_RETAIN_SIZE,
-ARGUS_RETAIN_SESSIONS, ARGUS_RETAIN_GROUPS (as in trading=6h,slow=2d).")]
+ARGUS_RETAIN_SESSIONS, ARGUS_RETAIN_GROUPS (as in trading=6h,slow=2d), ARGUS_SPOOL_BUDGET.")]
 pub(crate) struct Args {
     /// Leave this many seconds after the last program and the last screen, or never
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = idle_exit)]
     idle_exit: IdleExit,
     #[command(flatten)]
     retain: RetainArgs,
+    /// Room on disk for what waits to be collected, for all programs of this database together; it
+    /// stays set until another is given [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = retain::spool_budget)]
+    spool_budget: Option<u64>,
 }
 
 fn idle_exit(text: &str) -> Result<IdleExit, String> {
@@ -60,7 +65,15 @@ fn idle_exit(text: &str) -> Result<IdleExit, String> {
 /// Collects until there is nobody left to collect for.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let retention = args.retain.retention(|name| std::env::var(name).ok())?;
+    let budget = retain::spool_budget_meant(args.spool_budget, |name| std::env::var(name).ok())?;
     place::prepare(data)?;
+    let path = data.control();
+    let control =
+        ControlPage::open(&path).with_context(|| format!("cannot map {}", path.display()))?;
+    if let Some(bytes) = budget {
+        // Before the election: it is also how the room is changed while a collector is at work.
+        control.set_budget(bytes);
+    }
     let path = data.lock();
     let election =
         Lock::attempt(&path).with_context(|| format!("cannot lock {}", path.display()))?;
@@ -69,9 +82,6 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         return Ok(Exit::Fine);
     };
     let sink = argus_store::open_writer(data.database())?;
-    let path = data.control();
-    let control =
-        ControlPage::open(&path).with_context(|| format!("cannot map {}", path.display()))?;
     control.beat(std::process::id());
     let options = Options {
         place: data.clone(),

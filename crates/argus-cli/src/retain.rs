@@ -1,4 +1,5 @@
-//! What the collector keeps: limits from its arguments, else from the environment, else the usual.
+//! What the collector keeps, and how much may wait for it: limits from its arguments, else from the
+//! environment, else the usual.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,9 @@ const UNITS: [(&str, u64); 4] = [
     ("G", 1 << 30),
     ("T", 1 << 40),
 ];
+
+/// The least room for what waits: below, a few threads' first chunks would use it up.
+const LEAST_BUDGET: u64 = 1 << 20;
 
 /// What is kept.
 #[derive(Debug, Clone, clap::Args)]
@@ -135,6 +139,27 @@ fn group(text: &str) -> Result<(String, Duration), String> {
         .ok_or_else(|| "a process group and an age, such as trading=6h".into())
 }
 
+/// Room for what waits to be collected.
+pub(crate) fn spool_budget(text: &str) -> Result<u64, String> {
+    bytes(text)
+        .filter(|bytes| *bytes >= LEAST_BUDGET)
+        .ok_or_else(|| "a size of at least 1M, such as 500M or 4G".into())
+}
+
+/// The room meant; nothing where it stays as it is.
+pub(crate) fn spool_budget_meant(
+    argument: Option<u64>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Option<u64>, Refusal> {
+    let name = "ARGUS_SPOOL_BUDGET";
+    match (argument, environment(name)) {
+        (None, Some(text)) => spool_budget(&text)
+            .map(Some)
+            .map_err(|why| refuse(name, &why)),
+        (argument, _) => Ok(argument),
+    }
+}
+
 /// `4G`, `4GB`, `4GiB` are the same; without a unit it is bytes.
 fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_uppercase();
@@ -193,6 +218,20 @@ mod tests {
                 sessions: None,
                 groups: groups.into(),
             }
+        );
+    }
+
+    #[test]
+    fn the_room_for_what_waits_is_chosen_like_the_limits() {
+        let says = |text: &'static str| move |_: &str| Some(text.to_owned());
+        let meant = |argument, text| spool_budget_meant(argument, says(text)).ok().flatten();
+        assert_eq!(meant(None, "2G"), Some(2 << 30));
+        assert_eq!(meant(Some(5 << 20), "2G"), Some(5 << 20));
+        assert_eq!(spool_budget_meant(None, |_| None).unwrap(), None);
+        let refused = spool_budget_meant(None, says("1000")).unwrap_err();
+        assert!(
+            refused.to_string().starts_with("ARGUS_SPOOL_BUDGET: "),
+            "{refused}"
         );
     }
 

@@ -20,7 +20,7 @@ use crate::process::{self, Process};
 
 const STACK: usize = 64 * 1024;
 /// What the collector needs of the host's environment.
-const KEPT_VARIABLES: [&str; 10] = [
+const KEPT_VARIABLES: [&str; 11] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -31,6 +31,7 @@ const KEPT_VARIABLES: [&str; 10] = [
     "ARGUS_RETAIN_SIZE",
     "ARGUS_RETAIN_SESSIONS",
     "ARGUS_RETAIN_GROUPS",
+    "ARGUS_SPOOL_BUDGET",
 ];
 
 /// The collector could not be had.

@@ -198,7 +198,8 @@ fn waiting(waiting: &Waiting, collector_lives: bool) -> Finding {
 fn budget((used, budget): (u64, u64)) -> Finding {
     let next = used.saturating_add(MIN_CHUNK.into());
     let found = format!("{} of {} used by spools", size(used), size(budget));
-    let advice = "argus status   (stores what waits, which frees the space)";
+    let advice =
+        "argus status   (stores what waits), or more room: argus collector --spool-budget 4G";
     if next > budget {
         Finding::problem(
             "disk budget",

@@ -141,6 +141,30 @@ fn a_used_up_budget_is_a_problem() {
 }
 
 #[test]
+fn the_budget_is_what_a_collector_was_last_told() {
+    let recording = Recording::sample();
+    for (arguments, found) in [
+        (&["--spool-budget", "2M"][..], "of 2.0 MiB used"),
+        (&[], "of 2.0 MiB used"),
+        (&["--spool-budget", "3GiB"], "of 3.0 GiB used"),
+    ] {
+        let collect = [&["collector", "--idle-exit", "0"], arguments].concat();
+        assert_eq!(recording.argus(&collect).code, 0);
+        let diagnosis = Diagnosis::of(&recording);
+        let (verdict, budget) = diagnosis.about("disk budget")[0];
+        assert_eq!(verdict, "ok");
+        assert!(budget.contains(found), "{arguments:?}: {budget}");
+    }
+    let refused = recording.argus(&["collector", "--spool-budget", "1000"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("a size of at least 1M"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn a_living_collector_is_shown_and_a_stopped_one_is_a_problem() {
     let recording = Recording::missing();
     let mut collector = command(&recording.database());
