@@ -109,13 +109,17 @@ fn lanes(lanes: std::ops::Range<u32>, each: u32) {
     said.say(&self::said());
 }
 
-/// Many threads that live for a moment, eight at a time; says how large the spool was at most.
+/// Many threads that live for a moment, eight at a time. Now and then they wait for the collector: how
+/// much chunks are used again must not depend on who is faster on this machine.
 fn threads(count: u32, each: u32) {
     let file = said();
     let mut first = 0;
     while first < count {
         let wave = first..(first + 8).min(count);
         first = wave.end;
+        if first % 400 == 0 {
+            assert_eq!(flush(PATIENCE), Flushed::Committed);
+        }
         std::thread::scope(|scope| {
             let file = &file;
             for lane in wave {

@@ -9,7 +9,7 @@ use super::rounds;
 
 const EACH: u32 = 30;
 /// More than this the spool must never take, however many threads there were.
-const MOST_BYTES: u64 = 256 << 20;
+const MOST_BYTES: u64 = 128 << 20;
 
 #[test]
 fn many_short_lived_threads_take_turns_with_few_chunks() {
