@@ -80,6 +80,9 @@ fn definition() -> &'static Definition {
     DEFINITION.get_or_init(|| argus_spool::define(NameText::plain(NameKind::Metric, "lane")))
 }
 
+/// The rows of lanes. Where a flipped bit hit the name's definition, they are stored under its number.
+const LANES: &str = "metrics WHERE (name = 'lane' OR name LIKE '?%')";
+
 /// Both sides of the account.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -96,20 +99,21 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// What the store says about the lanes, beside what hosts said.
     pub(crate) fn of_lanes(bed: &Bed, said: Said) -> Self {
-        let count = |query: &str| u64::try_from(bed.number(query)).unwrap();
+        let of_lanes = |query: &str| query.replace("LANES", LANES);
+        let count = |query: &str| u64::try_from(bed.number(&of_lanes(query))).unwrap();
         let mut ledger = Self {
             said,
-            stored: count("SELECT count(*) FROM metrics WHERE name = 'lane'"),
+            stored: count("SELECT count(*) FROM LANES"),
             doubled: count(
                 "SELECT count(*) - count(DISTINCT run_id || ' ' || CAST(value AS INTEGER))
-                 FROM metrics WHERE name = 'lane'",
+                 FROM LANES",
             ),
             out_of_order: count(
                 "SELECT count(*) FROM (
                     SELECT value < lag(value) OVER (
                         PARTITION BY run_id, CAST(value AS INTEGER) >> 32 ORDER BY id
                     ) AS back
-                    FROM metrics WHERE name = 'lane'
+                    FROM LANES
                  ) WHERE back",
             ),
             ..Self::default()
