@@ -9,7 +9,8 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// 0: done; an empty listing is fine as well.
     Fine,
-    /// 1: what was asked for does not exist, or the check failed.
+    /// 1: what was asked for does not exist, the check failed, or a search was ended before it
+    /// was through.
     NotFound,
     /// 2: the command line makes no sense, or this machine cannot observe what was asked.
     Usage,

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use anyhow::Result;
-use argus_store::query::{Page, ProcessFilter};
+use argus_store::query::{Order, Page, ProcessFilter};
 use serde::Serialize;
 
 use crate::args::{FormatArgs, TimeArgs};
@@ -28,6 +28,34 @@ pub(crate) struct ListingArgs {
     format: FormatArgs,
 }
 
+/// Where a listing goes on. A page costs the same however far it is from the newest row.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct CursorArgs {
+    /// The newest of those recorded before the one with this id
+    #[arg(long, value_name = "ID", conflicts_with = "after")]
+    before: Option<i64>,
+    /// The oldest of those recorded after the one with this id
+    #[arg(long, value_name = "ID")]
+    after: Option<i64>,
+}
+
+impl CursorArgs {
+    /// The option that goes on after a row, in the direction of this listing.
+    pub(crate) fn onward(self, id: i64) -> String {
+        match self.order() {
+            Order::Newest => format!("--before {id}"),
+            Order::Oldest => format!("--after {id}"),
+        }
+    }
+
+    fn order(self) -> Order {
+        match self.after {
+            Some(_) => Order::Oldest,
+            None => Order::Newest,
+        }
+    }
+}
+
 impl ListingArgs {
     /// Rows about these processes, in this stretch, that contain this text.
     pub(crate) fn filter(&self, text: Option<&str>) -> Result<ProcessFilter, Refusal> {
@@ -40,19 +68,26 @@ impl ListingArgs {
     }
 
     /// One row more than asked for, so that a cut can be told.
-    pub(crate) fn page(&self) -> Page {
-        Page::newest(self.limit.get().saturating_add(1))
+    pub(crate) fn page(&self, cursor: Option<CursorArgs>) -> Page {
+        Page {
+            order: cursor.map_or(Order::Newest, CursorArgs::order),
+            after: cursor.and_then(|cursor| cursor.before.or(cursor.after)),
+            limit: self.limit.get().saturating_add(1),
+        }
     }
 
     /// Brings rows that were read with [`page`](Self::page) into reading order: oldest first.
-    pub(crate) fn in_reading_order<T>(&self, mut newest_first: Vec<T>) -> Listing<T> {
-        let cut = newest_first.len() > self.limit.get();
-        newest_first.truncate(self.limit.get());
-        newest_first.reverse();
-        Listing {
-            rows: newest_first,
-            cut,
+    pub(crate) fn in_reading_order<T>(
+        &self,
+        mut rows: Vec<T>,
+        cursor: Option<CursorArgs>,
+    ) -> Listing<T> {
+        let cut = rows.len() > self.limit.get();
+        rows.truncate(self.limit.get());
+        if self.page(cursor).order == Order::Newest {
+            rows.reverse();
         }
+        Listing { rows, cut, cursor }
     }
 
     /// For whom to print.
@@ -72,6 +107,9 @@ pub(crate) trait Listed {
     where
         Self: 'a;
 
+    /// By which it is told from others, and paged.
+    fn id(&self) -> i64;
+
     /// The row as people read it.
     fn cells(&self) -> Vec<Cell>;
 }
@@ -81,8 +119,10 @@ pub(crate) trait Listed {
 pub(crate) struct Listing<T> {
     /// Oldest first.
     pub(crate) rows: Vec<T>,
-    /// There are older ones that match.
+    /// There are more that match, in the direction of the listing.
     cut: bool,
+    /// Where it began; absent for what cannot be paged.
+    cursor: Option<CursorArgs>,
 }
 
 impl<T: Listed> Listing<T> {
@@ -106,13 +146,26 @@ impl<T: Listed> Listing<T> {
             table.row(row.cells());
         }
         table.print(Screen::of_stdout())?;
-        let what = T::WHAT;
         if self.rows.is_empty() {
-            output::note(&format!("no {what} match"));
+            output::note(&format!("no {} match", T::WHAT));
         } else if self.cut {
-            let shown = self.rows.len();
-            output::note(&format!("the newest {shown} {what}; --limit N shows more"));
+            output::note(&self.told_cut());
         }
         Ok(())
+    }
+
+    fn told_cut(&self) -> String {
+        let (shown, what) = (self.rows.len(), T::WHAT);
+        let order = self.cursor.map_or(Order::Newest, CursorArgs::order);
+        let (end, last) = match order {
+            Order::Newest => ("newest", self.rows.first()),
+            Order::Oldest => ("oldest", self.rows.last()),
+        };
+        let mut told = format!("the {end} {shown} {what}; --limit N shows more");
+        if let Some((cursor, last)) = self.cursor.zip(last) {
+            let onward = cursor.onward(last.id());
+            told.push_str(&format!(", {onward} the next ones"));
+        }
+        told
     }
 }

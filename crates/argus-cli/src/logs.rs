@@ -6,7 +6,7 @@ use argus_store::query::StoredLog;
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::listing::{Listed, ListingArgs};
+use crate::listing::{CursorArgs, Listed, ListingArgs};
 use crate::moment::{iso, local};
 use crate::open::open_store;
 use crate::output::{Align, Cell, Tone};
@@ -22,6 +22,8 @@ pub(crate) struct Args {
     /// Only lines that contain this
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
+    #[command(flatten)]
+    cursor: CursorArgs,
     #[command(flatten)]
     listing: ListingArgs,
 }
@@ -59,8 +61,8 @@ impl<'a> From<&'a StoredLog> for Line<'a> {
 /// Prints the lines.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let filter = args.listing.filter(args.grep.as_deref())?;
-    let newest = open_store(data)?.logs(&filter, args.listing.page())?;
-    let listing = args.listing.in_reading_order(newest);
+    let rows = open_store(data)?.logs(&filter, args.listing.page(Some(args.cursor)))?;
+    let listing = args.listing.in_reading_order(rows, Some(args.cursor));
     listing.print(args.listing.format())?;
     Ok(Exit::Fine)
 }
@@ -75,6 +77,10 @@ impl Listed for StoredLog {
         ("LINE", Align::Left),
     ];
     type Json<'a> = Line<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
 
     fn cells(&self) -> Vec<Cell> {
         let tone = if self.source == "stderr" {

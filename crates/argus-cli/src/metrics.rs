@@ -66,13 +66,13 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let filter = args.listing.filter(args.name.as_deref())?;
     let store = open_store(data)?;
     let samples = match args.name {
-        None => store.samples(&filter, args.listing.page())?,
+        None => store.samples(&filter, args.listing.page(None))?,
         // A sample has no name to match.
         Some(_) => Vec::new(),
     };
-    let metrics = store.metrics(&filter, args.listing.page())?;
-    let samples = args.listing.in_reading_order(samples);
-    let metrics = args.listing.in_reading_order(metrics);
+    let metrics = store.metrics(&filter, args.listing.page(None))?;
+    let samples = args.listing.in_reading_order(samples, None);
+    let metrics = args.listing.in_reading_order(metrics, None);
     match args.listing.format() {
         Format::Json => output::document(&Document {
             samples: samples.json().collect(),
@@ -142,6 +142,10 @@ impl Listed for StoredSample {
     ];
     type Json<'a> = Sample<'a>;
 
+    fn id(&self) -> i64 {
+        self.id
+    }
+
     fn cells(&self) -> Vec<Cell> {
         vec![
             Cell::toned(&local(self.at), Tone::Faint),
@@ -165,6 +169,10 @@ impl Listed for StoredMetric {
         ("METRIC", Align::Left),
     ];
     type Json<'a> = Metric<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
 
     fn cells(&self) -> Vec<Cell> {
         vec![

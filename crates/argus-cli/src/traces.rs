@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
+use argus_observe::platform::{Signal, Signals};
 use argus_store::batch::Status;
 use argus_store::query::{SpanFilter, StoredSpan};
 use clap::ValueEnum;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::listing::{Listed, ListingArgs};
+use crate::listing::{CursorArgs, Listed, ListingArgs};
 use crate::moment::{duration, iso, local};
 use crate::open::open_store;
 use crate::ordered::Object;
@@ -25,7 +26,10 @@ use crate::progress::Progress;
 Examples:
   argus traces --since 5m
   argus traces --status err --name parser.
-  argus traces --pid 4711 --grep timeout --limit 500 --json")]
+  argus traces --pid 4711 --grep timeout --limit 500 --json
+  argus traces --before 120000         what was recorded before the call with this id
+
+Ctrl-C ends a search and shows what it found so far; the exit code is 1 then.")]
 pub(crate) struct Args {
     /// Only calls that ended like this
     #[arg(long, value_name = "STATUS")]
@@ -34,8 +38,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// Only calls whose name, values or exception contain this
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", visible_alias = "search")]
     grep: Option<String>,
+    #[command(flatten)]
+    cursor: CursorArgs,
     #[command(flatten)]
     listing: ListingArgs,
 }
@@ -143,16 +149,32 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         text: args.grep.clone(),
     };
     let store = open_store(data)?;
-    let mut progress = Progress::new();
-    let found = store.search(&filter, args.listing.page(), &mut |at| {
+    // Read between two windows of the search: what was found by then is kept.
+    let keys = Signals::collect(&[Signal::INT])?;
+    let (mut progress, mut passed) = (Progress::new(), None);
+    let found = store.search(&filter, args.listing.page(Some(args.cursor)), &mut |at| {
         let (rows, of) = (output::grouped(at.rows), output::grouped(at.of));
         progress.show(|| format!("searching: {rows} of {of} calls, {} found", at.found));
-        ControlFlow::Continue(())
+        passed = Some(at);
+        match keys.next() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
     })?;
-    drop(progress);
-    let listing = args.listing.in_reading_order(found.spans);
+    drop((progress, keys));
+    let listing = args
+        .listing
+        .in_reading_order(found.spans, Some(args.cursor));
     listing.print(args.listing.format())?;
-    Ok(Exit::Fine)
+    let Some((rest, at)) = found.rest.zip(passed) else {
+        return Ok(Exit::Fine);
+    };
+    let (rows, of) = (output::grouped(at.rows), output::grouped(at.of));
+    let onward = args.cursor.onward(rest);
+    output::note(&format!(
+        "ended after {rows} of {of} calls; {onward} goes on"
+    ));
+    Ok(Exit::NotFound)
 }
 
 impl Listed for StoredSpan {
@@ -166,6 +188,10 @@ impl Listed for StoredSpan {
         ("CALL", Align::Left),
     ];
     type Json<'a> = Span<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
 
     fn cells(&self) -> Vec<Cell> {
         let tone = match self.status {

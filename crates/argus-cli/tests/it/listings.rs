@@ -49,7 +49,10 @@ fn a_limit_keeps_the_newest_and_says_so() {
     let answer = recording.argus(&["traces", "--limit", "1"]);
     assert!(answer.stdout.contains("ValueError: boom"), "{answer:?}");
     assert_eq!(answer.stdout.lines().count(), 2);
-    assert_eq!(answer.stderr, "the newest 1 calls; --limit N shows more\n");
+    assert_eq!(
+        answer.stderr,
+        "the newest 1 calls; --limit N shows more, --before 3 the next ones\n"
+    );
     assert_eq!(recording.argus(&["traces", "--limit", "3"]).stderr, "");
 }
 
@@ -206,4 +209,78 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(output.stderr, b"");
+}
+
+#[test]
+fn a_listing_goes_on_in_both_directions() {
+    let recording = Recording::sample();
+    let ids = |arguments: &[&str]| -> Vec<i64> {
+        let rows = recording.json(arguments);
+        let rows = rows.as_array().unwrap();
+        rows.iter().map(|row| row["id"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(ids(&["traces", "--before", "3"]), [1, 2]);
+    assert_eq!(ids(&["traces", "--before", "3", "--limit", "1"]), [2]);
+    assert_eq!(ids(&["traces", "--after", "1"]), [2, 3]);
+    assert_eq!(ids(&["traces", "--after", "1", "--limit", "1"]), [2]);
+    assert_eq!(ids(&["traces", "--after", "3"]), [0; 0]);
+    assert_eq!(ids(&["logs", "--after", "1"]), [2]);
+    assert_eq!(ids(&["logs", "--before", "2"]), [1]);
+    let answer = recording.argus(&["traces", "--after", "1", "--limit", "1"]);
+    assert_eq!(
+        answer.stderr,
+        "the oldest 1 calls; --limit N shows more, --after 2 the next ones\n"
+    );
+    let both = recording.argus(&["traces", "--after", "1", "--before", "3"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
+#[test]
+fn a_search_that_is_ended_shows_what_it_found_and_where_to_go_on() {
+    // More than two windows of a search, and what is sought at both ends.
+    let recording = Recording::of(&argus_store::Batch {
+        ended: (0..45_000)
+            .map(|number| {
+                let sought = number == 5 || number == 44_990;
+                let mut row = span(1, if sought { "needle" } else { "hay" });
+                row.key.number.0 = number;
+                row
+            })
+            .collect(),
+        ..introduction()
+    });
+    // The key is pressed before the search begins: blocked, it stays pending until it is collected.
+    let pressed = r#"kill -INT $$; exec "$0" "$@""#;
+    let ended = |arguments: &[&str]| {
+        let output = crate::recording::wrapped(
+            &recording.database(),
+            &["env", "--block-signal=INT", "sh", "-c", pressed],
+        )
+        .args(arguments)
+        .output()
+        .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, found, said) = ended(&["traces", "--search", "needle", "--json"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said,
+        "ended after 20,000 of 45,000 calls; --before 25001 goes on\n"
+    );
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found[0]["number"], json!(44_990));
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    let rest = recording.json(&["traces", "--search", "needle", "--before", "25001"]);
+    assert_eq!(rest.as_array().unwrap().len(), 1);
+    assert_eq!(rest[0]["number"], json!(5));
+    let (_, _, said) = ended(&["traces", "--search", "needle", "--after", "0"]);
+    assert_eq!(
+        said,
+        "ended after 20,000 of 45,000 calls; --after 20000 goes on\n"
+    );
 }

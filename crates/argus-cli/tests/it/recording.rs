@@ -68,8 +68,15 @@ pub(crate) struct Answer {
 
 /// `argus` with the environment of a machine where nothing is set.
 pub(crate) fn command(database: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_argus"));
+    wrapped(database, &[])
+}
+
+/// The same, started by a command that gets it as its last argument.
+pub(crate) fn wrapped(database: &Path, by: &[&str]) -> Command {
+    let words = [by, &[env!("CARGO_BIN_EXE_argus")]].concat();
+    let mut command = Command::new(words[0]);
     command
+        .args(&words[1..])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("TZ", "UTC")
