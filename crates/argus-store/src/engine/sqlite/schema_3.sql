@@ -26,6 +26,7 @@ CREATE TABLE function_64_minutes (
     sketch BLOB NOT NULL,
     PRIMARY KEY (minute, name_id)
 ) WITHOUT ROWID;
+CREATE INDEX function_64_minutes_name ON function_64_minutes(name_id);
 
 CREATE TABLE function_512_minutes (
     minute INTEGER NOT NULL,

@@ -7,7 +7,7 @@
 
 use argus_model::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::reader::{or_default, span_key, span_number, unsigned};
 use super::walk::{Conditions, Ground, Narrow, Stretch, WINDOW, stretch, walk_watched, within};
@@ -17,8 +17,9 @@ use crate::batch::Status;
 use crate::engine::statistics;
 use crate::query::{Found, Page, SearchWatch, SpanFilter, StoredSpan, TimeRange};
 
-/// A function seen in more minutes than this is not rare: its spans turn up soon by walking.
-const RARE_MINUTES: usize = 2_000;
+/// A function seen in more minutes than this is looked for by the hour; one seen in more hours is
+/// not rare, and turns up soon by walking.
+const RARE: usize = 2_000;
 
 /// The function's name, also where its definition was damaged.
 const NAME: &str = "coalesce(n.text, '?' || s.name_id)";
@@ -113,28 +114,37 @@ fn reach(connection: &Connection, time: TimeRange) -> rusqlite::Result<Option<St
         .query_row(statistics::minutes(time), stretch)
 }
 
-/// Where the spans of functions with such a name lie: the minutes of rare ones, else everywhere.
+/// Where the spans of functions with such a name lie: in the minutes of rare ones, in hours where
+/// those are too many, else everywhere.
 fn stretches_of(
     connection: &Connection,
     name: &str,
     reach: Stretch,
 ) -> rusqlite::Result<Vec<Stretch>> {
-    let mut minutes: Vec<Stretch> = connection
-        .prepare_cached(
-            "SELECT m.min_id, m.max_id FROM function_minutes AS m
-             WHERE m.name_id IN (SELECT id FROM names WHERE instr(text, ?1)) LIMIT ?2",
-        )?
-        .query_map((name, RARE_MINUTES as i64 + 1), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
     // A name whose definition was damaged reads `?n` and stands in no table.
-    if minutes.len() > RARE_MINUTES || name.starts_with('?') {
+    if name.starts_with('?') {
         return Ok(vec![reach]);
     }
-    minutes.sort_unstable();
+    let mut found = bounds(connection, "function_minutes", name, i64::MIN)?;
+    if found.len() > RARE {
+        let until: Option<i64> = connection
+            .prepare_cached("SELECT until FROM summed_up WHERE minutes = 64")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        found = bounds(
+            connection,
+            "function_minutes",
+            name,
+            until.unwrap_or(i64::MIN),
+        )?;
+        found.extend(bounds(connection, "function_64_minutes", name, i64::MIN)?);
+    }
+    if found.len() > RARE {
+        return Ok(vec![reach]);
+    }
+    found.sort_unstable();
     let mut merged: Vec<Stretch> = Vec::new();
-    for (low, high) in minutes {
+    for (low, high) in found {
         let (low, high) = (low.max(reach.0), high.min(reach.1));
         match merged.last_mut() {
             _ if low > high => {}
@@ -143,6 +153,27 @@ fn stretches_of(
         }
     }
     Ok(merged)
+}
+
+/// The ids between which such functions' spans lie, by the rows of a table of statistics; of rows
+/// beyond [`RARE`] only the first.
+fn bounds(
+    connection: &Connection,
+    table: &str,
+    name: &str,
+    from: i64,
+) -> rusqlite::Result<Vec<Stretch>> {
+    let statement = format!(
+        "SELECT m.min_id, m.max_id FROM {table} AS m
+         WHERE m.name_id IN (SELECT id FROM names WHERE instr(text, ?1)) AND m.minute >= ?2
+         LIMIT ?3"
+    );
+    connection
+        .prepare_cached(&statement)?
+        .query_map((name, from, RARE as i64 + 1), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect()
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSpan> {

@@ -253,3 +253,46 @@ fn a_count_without_its_spans_goes_from_every_level() {
         assert_eq!(rows, ["0"], "{table}");
     }
 }
+
+#[test]
+fn a_function_that_was_busy_for_days_is_found_where_it_was() {
+    const BUSY: i64 = 2_500;
+    let mut place = Place::new(&Batch {
+        ended: (0..BUSY)
+            .map(|minute| SpanRow {
+                name: name("former.function"),
+                ..span(minute.unsigned_abs(), minute * MINUTE)
+            })
+            .collect(),
+        ..Batch::default()
+    });
+    let others = (0..30_000).map(|number| span(10_000 + number, BUSY * MINUTE));
+    place
+        .sink
+        .commit(&Batch {
+            ended: others.collect(),
+            ..Batch::default()
+        })
+        .unwrap();
+    let now = at((BUSY + 10) * MINUTE);
+    while place
+        .sink
+        .prune(&Retention::unlimited(), now, 50)
+        .unwrap()
+        .rest
+        == Rest::More
+    {}
+    let filter = SpanFilter {
+        name: Some("former".into()),
+        ..SpanFilter::default()
+    };
+    let mut looked_at = 0;
+    let found = place
+        .reader()
+        .search(&filter, Page::newest(9_999), &mut |searched| {
+            looked_at = searched.of;
+            std::ops::ControlFlow::Continue(())
+        });
+    assert_eq!(found.unwrap().spans.len(), BUSY as usize);
+    assert_eq!(looked_at, BUSY.unsigned_abs());
+}
