@@ -36,9 +36,11 @@ impl Minutes {
             return Ok(());
         }
         let levels = Levels::read(connection)?;
-        for (key, addition) in self.in_order() {
-            widen(connection, key.0, &addition)?;
-            levels.add(connection, key, &addition)?;
+        for minute in self.in_order().chunk_by(|a, b| a.0.0 == b.0.0) {
+            widen(connection, minute)?;
+            for (key, addition) in minute {
+                levels.add(connection, *key, addition)?;
+            }
         }
         Ok(())
     }
@@ -64,8 +66,13 @@ impl Minutes {
     }
 }
 
-/// Widens the bounds within which all spans of a minute lie.
-fn widen(connection: &Connection, minute: i64, addition: &Sum) -> rusqlite::Result<()> {
+/// Widens the bounds within which all spans of a minute lie, by what its functions add.
+fn widen(connection: &Connection, functions: &[((i64, i64), Sum)]) -> rusqlite::Result<()> {
+    let Some(&((minute, _), _)) = functions.first() else {
+        return Ok(());
+    };
+    let first = functions.iter().map(|(_, added)| added.min_id).min();
+    let last = functions.iter().map(|(_, added)| added.max_id).max();
     connection
         .prepare_cached(
             "INSERT INTO span_minutes (minute, min_id, max_id) VALUES (?1, ?2, ?3)
@@ -73,6 +80,6 @@ fn widen(connection: &Connection, minute: i64, addition: &Sum) -> rusqlite::Resu
                  max_id = max(max_id, excluded.max_id)
              WHERE excluded.min_id < min_id OR excluded.max_id > max_id",
         )?
-        .execute([minute, addition.min_id, addition.max_id])
+        .execute((minute, first, last))
         .map(drop)
 }
