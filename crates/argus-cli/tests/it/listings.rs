@@ -237,18 +237,7 @@ fn a_listing_goes_on_in_both_directions() {
 
 #[test]
 fn a_search_that_is_ended_shows_what_it_found_and_where_to_go_on() {
-    // More than two windows of a search, and what is sought at both ends.
-    let recording = Recording::of(&argus_store::Batch {
-        ended: (0..45_000)
-            .map(|number| {
-                let sought = number == 5 || number == 44_990;
-                let mut row = span(1, if sought { "needle" } else { "hay" });
-                row.key.number.0 = number;
-                row
-            })
-            .collect(),
-        ..introduction()
-    });
+    let recording = Recording::haystack();
     // The key is pressed before the search begins: blocked, it stays pending until it is collected.
     let pressed = r#"kill -INT $$; exec "$0" "$@""#;
     let ended = |arguments: &[&str]| {

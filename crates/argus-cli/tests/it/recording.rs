@@ -41,6 +41,24 @@ impl Recording {
         Self::of(&sample())
     }
 
+    /// More calls than two windows of a search hold, with one of `needle` near each end.
+    pub(crate) fn haystack() -> Self {
+        let call = |number| {
+            let sought = number == 5 || number == 44_990;
+            SpanRow {
+                key: SpanKey {
+                    producer: producer(),
+                    number: SpanNumber(number),
+                },
+                ..span(1, if sought { "needle" } else { "hay" })
+            }
+        };
+        Self::of(&Batch {
+            ended: (0..45_000).map(call).collect(),
+            ..introduction()
+        })
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("argus.db")
     }

@@ -47,3 +47,24 @@ fn a_row_never_wraps() {
     assert_eq!(widest, Some(100), "{text}");
     assert!(text.contains('…'));
 }
+
+#[test]
+fn a_long_search_tells_how_far_it_has_come() {
+    let recording = Recording::haystack();
+    let search = ["traces", "--search", "needle"];
+    let mut command = command(&recording.database());
+    command.args(search);
+    let mut terminal = Terminal::start(&command);
+    assert_eq!(terminal.wait_for_exit().code(), Some(0));
+    terminal.wait_for("what was found", |screen| {
+        screen.contents().matches("needle()").count() == 2
+    });
+    let text = terminal.written();
+    let told = "searching: 20,000 of 45,000 calls, 1 found";
+    assert!(text.contains(told), "{text:?}");
+    // It is gone in the end, and nobody but a person is told.
+    terminal.wait_for("no progress any more", |screen| {
+        !screen.contents().contains("searching")
+    });
+    assert_eq!(recording.argus(&search).stderr, "");
+}
