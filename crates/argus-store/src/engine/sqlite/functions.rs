@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use super::rollups::levels::{self, Levels};
+use super::rollups::levels::Levels;
+use super::rollups::summing;
 use crate::engine::statistics::{self, Calls};
 use crate::query::{FunctionStatistics, TimeRange};
 
@@ -21,7 +22,7 @@ pub(super) fn ranked(
     // How far is summed up, the statistics, and the names must be of one commit.
     let snapshot = connection.unchecked_transaction()?;
     let pieces = Levels::read(connection)?.cover(first, end);
-    let sums = levels::sum(connection, &pieces)?;
+    let sums = summing::sum(connection, &pieces)?;
     let mut name = connection.prepare_cached("SELECT text FROM names WHERE id = ?1")?;
     let mut functions: HashMap<String, Calls> = HashMap::with_capacity(sums.len());
     for (name_id, sum) in sums {

@@ -5,6 +5,7 @@
 
 pub(super) mod levels;
 mod minutes;
+pub(super) mod summing;
 
 use argus_model::Timestamp;
 use levels::Levels;
@@ -78,8 +79,8 @@ impl Rollups {
             .try_for_each(|&minute| levels.forget(connection, minute))
     }
 
-    /// Brings longer stretches up to date, a step of them: see [`levels`].
+    /// Brings longer stretches up to date, a step of them: see [`summing`].
     pub(super) fn sum_up(connection: &Connection, now: Timestamp) -> rusqlite::Result<Rest> {
-        levels::sum_up(connection, now)
+        summing::sum_up(connection, now)
     }
 }

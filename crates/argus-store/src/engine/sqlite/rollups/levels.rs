@@ -2,31 +2,29 @@
 //! 512 minutes. A question about hours or weeks reads long stretches and, at its ends, short ones.
 //!
 //! A commit adds to minutes. A stretch is summed up once, from those of the level below, when it is
-//! over; `summed_up` says how far each level has come. What is added to or taken from a minute that
-//! lies before that is added to or taken from the longer stretches in the same transaction, so at
-//! any time, for each level, what its table holds equals the minutes before that moment. The ids
-//! and the longest call of a stretch are bounds, wider than the truth after retention.
+//! over (see [`summing`](super::summing)); `summed_up` says how far each level has come. What is added
+//! to or taken from a minute that lies before that is added to or taken from the longer stretches in
+//! the same transaction, so at any time, for each level, what its table holds equals the minutes
+//! before that moment. The ids and the longest call of a stretch are bounds, wider than the truth
+//! after retention.
 
-use std::collections::BTreeMap;
-
-use argus_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::engine::statistics;
-use crate::retention::Rest;
-use crate::sketch::{Pile, Sketch};
+use crate::sketch::Sketch;
 
 /// A table of statistics, with the statements that are about it.
 #[derive(Debug)]
 pub(in crate::engine::sqlite) struct Level {
     /// Length of its stretches.
-    minutes: i64,
+    pub(super) minutes: i64,
     find: &'static str,
     write: &'static str,
     change: &'static str,
     delete: &'static str,
-    first: &'static str,
-    between: &'static str,
+    /// The first minute from one on.
+    pub(super) first: &'static str,
+    /// What functions did in the stretches from one minute to before another.
+    pub(super) between: &'static str,
 }
 
 /// What one function did in one stretch.
@@ -109,12 +107,12 @@ pub(in crate::engine::sqlite) static LEVELS: [Level; 4] = [
 
 impl Level {
     /// The first minute of the stretch in which this one lies.
-    fn stretch(&self, minute: i64) -> i64 {
+    pub(super) fn stretch(&self, minute: i64) -> i64 {
         minute.div_euclid(self.minutes) * self.minutes
     }
 
     /// Adds to what the store has of this minute's stretch.
-    fn add(
+    pub(super) fn add(
         &self,
         connection: &Connection,
         (minute, name_id): (i64, i64),
@@ -209,7 +207,7 @@ struct Stored {
 
 /// The levels as of one transaction: how far each is summed up.
 #[derive(Debug)]
-pub(in crate::engine::sqlite) struct Levels([i64; LEVELS.len()]);
+pub(in crate::engine::sqlite) struct Levels(pub(super) [i64; LEVELS.len()]);
 
 impl Levels {
     pub(in crate::engine::sqlite) fn read(connection: &Connection) -> rusqlite::Result<Self> {
@@ -299,9 +297,9 @@ impl Levels {
 /// Some stretches of one level: those that begin from one minute to before another.
 #[derive(Debug)]
 pub(in crate::engine::sqlite) struct Piece {
-    level: &'static Level,
-    from: i64,
-    to: i64,
+    pub(super) level: &'static Level,
+    pub(super) from: i64,
+    pub(super) to: i64,
 }
 
 #[cfg(test)]
@@ -310,99 +308,4 @@ impl Piece {
     pub(in crate::engine::sqlite) fn stretches(&self) -> usize {
         usize::try_from((self.to - self.from) / self.level.minutes).unwrap()
     }
-}
-
-/// What the functions did in all of these stretches together, by the number of their name.
-/// Cost: a microsecond or two for each function and stretch.
-pub(in crate::engine::sqlite) fn sum(
-    connection: &Connection,
-    pieces: &[Piece],
-) -> rusqlite::Result<BTreeMap<i64, Sum>> {
-    let mut sums: BTreeMap<i64, (Sum, Pile)> = BTreeMap::new();
-    for piece in pieces {
-        let mut statement = connection.prepare_cached(piece.level.between)?;
-        let mut rows = statement.query([piece.from, piece.to])?;
-        while let Some(row) = rows.next()? {
-            let (sum, pile) = sums.entry(row.get(0)?).or_default();
-            sum.count += row.get::<_, i64>(1)?;
-            sum.errors += row.get::<_, i64>(2)?;
-            sum.sum_ns = sum.sum_ns.saturating_add(row.get(3)?);
-            sum.max_ns = sum.max_ns.max(row.get(4)?);
-            sum.min_id = sum.min_id.min(row.get(5)?);
-            sum.max_id = sum.max_id.max(row.get(6)?);
-            // What cannot be read of a sketch is lost alone.
-            let _ = pile.add(row.get_ref(7)?.as_blob()?);
-        }
-    }
-    let with_sketch = |(name_id, (sum, pile)): (i64, (Sum, Pile))| {
-        let sketch = pile.into_sketch();
-        (name_id, Sum { sketch, ..sum })
-    };
-    Ok(sums.into_iter().map(with_sketch).collect())
-}
-
-/// Sums up one stretch that is over, a short one before a long one.
-///
-/// A minute is over when another has begun, by the clock and by what is stored. Cost: reads eight
-/// stretches of the level below and writes one, for every function in them.
-pub(super) fn sum_up(connection: &Connection, now: Timestamp) -> rusqlite::Result<Rest> {
-    let newest: Option<i64> = connection
-        .prepare_cached("SELECT max(minute) FROM span_minutes")?
-        .query_row([], |row| row.get(0))?;
-    let Some(newest) = newest else {
-        return Ok(Rest::Nothing);
-    };
-    let Levels(until) = Levels::read(connection)?;
-    // A call of the minute before may still be on its way.
-    let mut over = newest.min(statistics::minute(now) - 1);
-    for (below, level, until) in LEVELS
-        .iter()
-        .zip(&LEVELS[1..])
-        .zip(&until[1..])
-        .map(|((below, level), &until)| (below, level, until))
-    {
-        over = level.stretch(over);
-        let next: Option<i64> = connection
-            .prepare_cached(below.first)?
-            .query_row([until], |row| row.get(0))?;
-        if let Some(stretch) = next.map(|minute| level.stretch(minute))
-            && stretch < over
-        {
-            sum_up_one(connection, below, level, stretch)?;
-            set_until(connection, level, stretch + level.minutes)?;
-            return Ok(Rest::More);
-        }
-        if until < over {
-            // Nothing was recorded since.
-            set_until(connection, level, over)?;
-        }
-    }
-    Ok(Rest::Nothing)
-}
-
-fn sum_up_one(
-    connection: &Connection,
-    below: &'static Level,
-    level: &Level,
-    stretch: i64,
-) -> rusqlite::Result<()> {
-    let parts = Piece {
-        level: below,
-        from: stretch,
-        to: stretch + level.minutes,
-    };
-    for (name_id, sum) in sum(connection, &[parts])? {
-        level.add(connection, (stretch, name_id), &sum)?;
-    }
-    Ok(())
-}
-
-fn set_until(connection: &Connection, level: &Level, until: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO summed_up (minutes, until) VALUES (?1, ?2)
-             ON CONFLICT (minutes) DO UPDATE SET until = excluded.until",
-        )?
-        .execute([level.minutes, until])
-        .map(drop)
 }
