@@ -172,7 +172,7 @@ pub fn encode_int(out: &mut Encoder<'_>, value: i64) -> Result<(), Full> {
 #[inline]
 pub fn packed_int(value: i64) -> Option<Packed> {
     // The two short forms that take no shifting: a varint of one byte, and four bytes as they are.
-    if let Some(short @ 0..0x80) = u8::try_from(zig_zag(value)).ok() {
+    if let Ok(short @ 0..0x80) = u8::try_from(zig_zag(value)) {
         return Some(Packed::byte(3).then(Packed::byte(short)));
     }
     let value = i32::try_from(value).ok()?;

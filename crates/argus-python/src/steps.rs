@@ -162,13 +162,9 @@ impl OpenSpan {
         if self.end(py).is_some() {
             // SAFETY: the thread is attached, the result bound.
             unsafe {
-                record::end(
-                    Thread::mine(),
-                    self.plan(py),
-                    self.within.number(),
-                    result.as_ptr(),
-                )
-            };
+                let number = self.within.number();
+                record::end(Thread::mine(), self.plan(py), number, result.as_ptr());
+            }
         }
     }
 

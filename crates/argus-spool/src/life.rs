@@ -7,7 +7,7 @@ use crate::fork::page;
 /// Tells this process from the one it was forked from. Zero until something was recorded; then never
 /// the number of a parent or a child. Two loads.
 ///
-/// Who keeps a [`SpanNumber`] keeps this beside it: in a forked child the span belongs to the parent
+/// Who keeps a [`SpanNumber`](argus_model::SpanNumber) keeps this beside it: in a forked child the span belongs to the parent
 /// and must be neither ended nor named as a parent.
 #[inline]
 pub fn life() -> usize {
