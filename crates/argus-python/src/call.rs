@@ -68,17 +68,17 @@ unsafe fn call_unrecorded(
     flagged_count: usize,
     keywords: Object,
 ) -> Object {
-    let began = monotonic_now();
-    let place = if before.is_quiet() {
-        before
-    } else {
-        thread.replace(Current::unsampled())
-    };
     // SAFETY: as demanded of the caller.
     unsafe {
-        let result = object::call(monitored.function, args, flagged_count, keywords);
+        let run = || object::call(monitored.function, args, flagged_count, keywords);
+        if before.is_quiet() {
+            return run();
+        }
+        let began = monotonic_now();
+        let place = thread.replace(Current::unsampled());
+        let result = run();
         thread.replace(place);
-        if result.is_null() && !before.is_quiet() {
+        if result.is_null() {
             let passed = Arguments::of(args, flagged_count, keywords);
             record::fail_alone(&*monitored.plan, began, passed);
         }
