@@ -44,9 +44,14 @@ pub(crate) fn add(arguments: &mut String, fields: Fields<'_>, name: &NameText) {
     object(&mut more, 'i', fields, name);
     if arguments.is_empty() {
         *arguments = more;
-    } else if let Some(pairs) = more.strip_prefix("{\"i\":{") {
+    } else if let Some(pairs) = more.strip_prefix("{\"i\":{")
+        // Neither side may hold any: their bytes may be those of a newer Argus.
+        && pairs != "}"
+    {
         arguments.pop();
-        arguments.push(',');
+        if !arguments.ends_with('{') {
+            arguments.push(',');
+        }
         arguments.push_str(pairs);
     }
 }
@@ -177,5 +182,12 @@ mod tests {
         let mut empty = String::new();
         add(&mut empty, Fields(&b), &name);
         assert_eq!(closed(&empty).unwrap(), r#"{"i":{"b":"2"}}"#);
+        let unknown = [0xff; 3];
+        let mut open = arguments(Fields(&unknown), &name);
+        add(&mut open, Fields(&unknown), &name);
+        assert_eq!(closed(&open).unwrap(), r#"{"i":{}}"#);
+        add(&mut open, Fields(&b), &name);
+        add(&mut open, Fields(&unknown), &name);
+        assert_eq!(closed(&open).unwrap(), r#"{"i":{"b":"2"}}"#);
     }
 }
