@@ -28,6 +28,14 @@ const GLANCE: u32 = 4 * 1024;
 /// length larger; but a hostile chunk could announce a long record at every other place.
 const RESYNC_EFFORT: u64 = 64;
 
+/// So many records may have been lost behind the last one that is found without leaving a trace that
+/// announces them. A count of accepted records that says more is itself damaged.
+const LOST_UNANNOUNCED: u64 = 16;
+/// A loss takes longer than this.
+const QUICKEST_LOSS_NS: u64 = 1;
+/// So many may be counted in one go.
+const LOST_AT_ONCE: u64 = 1 << 16;
+
 /// The producers' directories in a spool folder. Other names are passed over.
 pub fn producers(spool: &Path) -> io::Result<Vec<(ProducerId, PathBuf)>> {
     let mut found = Vec::new();
@@ -319,7 +327,7 @@ impl ChunkReader {
     /// Goes to the next valid record before `end`, or to `end`.
     fn resynchronise(&mut self, end: u32) -> io::Result<()> {
         let from = self.offset;
-        let mut at = from + 8;
+        let (mut at, mut announced) = (from + 8, u32::from(self.checksummed > 0));
         let most = RESYNC_EFFORT * u64::from(self.size);
         self.in_vain += u64::from(self.checksummed);
         while at + SMALLEST_RECORD <= end && self.in_vain < most {
@@ -330,11 +338,15 @@ impl ChunkReader {
                 return Ok(());
             }
             self.in_vain += u64::from(self.checksummed);
+            announced += u32::from(self.checksummed > 0);
             at += 8;
         }
         // Behind the last record of a process that died there is nothing; before a seal there is.
-        self.skipped += u64::from(end - from);
-        if self.seal()? != Seal::Open {
+        if self.seal()? == Seal::Open {
+            let lost = u64::from(announced) + LOST_UNANNOUNCED;
+            self.skipped += u64::from(end - from).min(lost * u64::from(SMALLEST_RECORD));
+        } else {
+            self.skipped += u64::from(end - from);
             self.damaged_places += 1;
         }
         self.offset = end;
@@ -440,7 +452,8 @@ impl ChunkReader {
             .write_all_at(&records.to_le_bytes(), DRAINED.into())
     }
 
-    /// The process's running gap; on chunk 1.
+    /// The process's running gap; on chunk 1. The tally has no sum of its own: what could not have been
+    /// lost in its time is damage, and no gap.
     pub fn running_gap(&self) -> io::Result<Option<Gap>> {
         let mut bytes = [0; TALLY_LEN];
         if !read_fully(&self.file, &mut bytes, TALLY)? {
@@ -459,13 +472,20 @@ impl ChunkReader {
             from: Monotonic::from_nanos(long(24)),
             to: Monotonic::from_nanos(long(32)),
         };
-        Ok((gap.normal.saturating_add(gap.errors) > 0).then_some(gap))
+        Ok(is_believable(&gap).then_some(gap))
     }
 
     /// The file's size in bytes.
     pub fn size(&self) -> u32 {
         self.size
     }
+}
+
+fn is_believable(gap: &Gap) -> bool {
+    let lost = gap.normal.saturating_add(gap.errors);
+    let (from, to) = (gap.from.nanos(), gap.to.nanos());
+    let possible = (to.saturating_sub(from) / QUICKEST_LOSS_NS).saturating_add(LOST_AT_ONCE);
+    lost > 0 && from > 0 && from <= to && lost <= possible
 }
 
 fn read_head(file: &File, nonce: u64) -> io::Result<Option<Head>> {
