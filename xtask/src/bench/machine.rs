@@ -23,6 +23,9 @@ pub(super) struct Machine {
     pub(super) load_before: f64,
     /// The same when it ended, the bench's own load included.
     pub(super) load_after: f64,
+    /// Below 0 it was preferred to whatever else ran.
+    #[serde(default)]
+    pub(super) nice: i32,
 }
 
 /// Lists what was changed since the commit; what benches write themselves does not count.
@@ -59,13 +62,18 @@ impl Machine {
             python: says("python3", &["--version"]),
             load_before,
             load_after: load(),
+            nice: nice(&read_to_string("/proc/self/stat").unwrap_or_default()),
         }
     }
 
     pub(super) fn markdown(&self) -> String {
+        let nice = match self.nice {
+            0 => String::new(),
+            nice => format!(" Nice {nice}."),
+        };
         format!(
             "Measured {} UTC at {}: Linux {}, {}, {} cores, {}, {}. \
-             Load average (1 min) {:.2} before, {:.2} after.",
+             Load average (1 min) {:.2} before, {:.2} after.{nice}",
             self.measured_at,
             self.commit,
             self.kernel,
@@ -77,6 +85,13 @@ impl Machine {
             self.load_after
         )
     }
+}
+
+/// Field 19 of `/proc/PID/stat`; the name, field 2, may hold spaces and parentheses.
+fn nice(stat: &str) -> i32 {
+    let fields = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let field = fields.split_whitespace().nth(16);
+    field.and_then(|nice| nice.parse().ok()).unwrap_or(0)
 }
 
 /// What a program prints; empty when it cannot be run.
@@ -111,5 +126,23 @@ mod tests {
         let cpuinfo = "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Xeon\n\n";
         assert_eq!(cpu_model(cpuinfo), "Xeon (family 6, model 143)");
         assert_eq!(cpu_model(""), "? (family ?, model ?)");
+    }
+
+    #[test]
+    fn a_bench_that_was_preferred_says_so() {
+        assert_eq!(
+            nice("7 (a b) c) R 1 7 7 0 -1 4 5 6 7 8 11 12 13 14 10 -10 1 0 99"),
+            -10
+        );
+        assert_eq!(nice(""), 0);
+        let text = |nice| {
+            Machine {
+                nice,
+                ..Machine::default()
+            }
+            .markdown()
+        };
+        assert!(text(-10).ends_with("0.00 after. Nice -10."));
+        assert!(text(0).ends_with("0.00 after."));
     }
 }
