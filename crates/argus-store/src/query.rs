@@ -432,9 +432,9 @@ pub type SearchWatch<'a> = &'a mut dyn FnMut(Searched) -> ControlFlow<()>;
 /// How far a search has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Searched {
-    /// Rows looked through, removed ones included.
+    /// Rows passed: looked through, removed, or known not to match without a look.
     pub rows: u64,
-    /// Rows to be looked through before it is known that there are no more.
+    /// Rows to be passed before it is known that there are no more.
     pub of: u64,
     /// Rows found.
     pub found: usize,

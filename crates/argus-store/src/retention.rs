@@ -55,7 +55,7 @@ pub struct Pruned {
 /// Whether another slice is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// Something may still be beyond a limit, space is to be given back, or to be summed up what is over.
+    /// Something may still be beyond a limit, or is to be summed up, or space is to be given back.
     More,
     /// Everything is within its limits.
     Nothing,
