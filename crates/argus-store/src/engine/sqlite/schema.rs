@@ -41,6 +41,11 @@ const MIGRATIONS: &[Migration] = &[
         fill: |_| Ok(()),
         fills: &[],
     },
+    Migration {
+        statements: include_str!("schema_4.sql"),
+        fill: |_| Ok(()),
+        fills: &[],
+    },
 ];
 
 /// The newest version this program knows.
@@ -82,7 +87,13 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Found, Ope
 
 /// Applies the steps that the file lacks. The caller is the only writer.
 pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
-    for (step, migration) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+    migrate_to(connection, from, KNOWN)
+}
+
+/// Applies the steps up to a version.
+pub(super) fn migrate_to(connection: &mut Connection, from: u32, to: u32) -> rusqlite::Result<()> {
+    let steps = MIGRATIONS.iter().enumerate();
+    for (step, migration) in steps.take(to as usize).skip(from as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration.statements)?;
         (migration.fill)(&transaction)?;

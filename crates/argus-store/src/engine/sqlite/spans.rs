@@ -18,6 +18,19 @@ use super::writer::Tally;
 use crate::batch::{Batch, OpenSpan, ProducerEnd, SpanRow, Status, Thread};
 use crate::engine::death;
 
+/// Spans that one statement inserts: starting and ending a statement costs as much as four rows.
+/// Longer ones gain nothing more.
+const STRETCH: usize = 32;
+
+/// How many of so many spans are inserted one by one: what does not fill a stretch, and at least
+/// the first, whose id the others follow.
+fn alone(spans: usize) -> usize {
+    match spans {
+        0 => 0,
+        spans => 1 + (spans - 1) % STRETCH,
+    }
+}
+
 /// How an ended span came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -37,8 +50,7 @@ pub(super) fn write(
         let producer_id = runs::producer_id(connection, known, span.key.producer, span.started_at)?;
         opened.insert((producer_id, span.key.number.0), span);
     }
-    let mut insert = prepare_insert(connection)?;
-    for span in &batch.ended {
+    let mut close = |known: &mut Known, span: &SpanRow| -> rusqlite::Result<i64> {
         let producer_id = runs::producer_id(connection, known, span.key.producer, span.ended_at)?;
         let key = (producer_id, span.key.number.0);
         if !opened.is_empty() {
@@ -47,8 +59,27 @@ pub(super) fn write(
         if !known.open.is_empty() && known.open.remove(&key) {
             delete_open(connection, key)?;
         }
-        let row = (producer_id, span, Ending::Own);
-        insert_ended(connection, &mut insert, known, row, tally)?;
+        Ok(producer_id)
+    };
+    let (alone, together) = batch.ended.split_at(alone(batch.ended.len()));
+    let mut insert = prepare_one(connection)?;
+    for span in alone {
+        let producer_id = close(known, span)?;
+        let row = EndedRow::new(connection, known, producer_id, span, Ending::Own)?;
+        insert_one(&mut insert, known, &row, tally)?;
+    }
+    if !together.is_empty() {
+        let mut insert = prepare_stretch(connection)?;
+        for stretch in together.chunks_exact(STRETCH) {
+            for (place, span) in stretch.iter().enumerate() {
+                let producer_id = close(known, span)?;
+                let row = EndedRow::new(connection, known, producer_id, span, Ending::Own)?;
+                row.bind(&mut insert, place * COLUMNS.len())?;
+                row.count(known, tally);
+            }
+            insert.raw_execute()?;
+            check_last_id(connection, known)?;
+        }
     }
     for (key, span) in opened {
         insert_open(connection, known, key, span)?;
@@ -71,11 +102,11 @@ pub(super) fn interrupt(
         return Ok(());
     }
     let producer_id = runs::producer_id(connection, known, end.producer, end.at)?;
-    let mut insert = prepare_insert(connection)?;
+    let mut insert = prepare_one(connection)?;
     for span in death::interrupt(open, end) {
         known.open.remove(&(producer_id, span.key.number.0));
-        let row = (producer_id, &span, Ending::Interrupted);
-        insert_ended(connection, &mut insert, known, row, tally)?;
+        let row = EndedRow::new(connection, known, producer_id, &span, Ending::Interrupted)?;
+        insert_one(&mut insert, known, &row, tally)?;
     }
     connection
         .prepare_cached("DELETE FROM open_spans WHERE producer_id = ?1")?
@@ -135,69 +166,146 @@ fn open_span(row: &Row<'_>, producer: ProducerId) -> rusqlite::Result<OpenSpan> 
     })
 }
 
-fn prepare_insert(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+/// The columns of an ended span but for its id, in the order of the table.
+const COLUMNS: [&str; 11] = [
+    "producer_id",
+    "number",
+    "parent",
+    "name_id",
+    "thread_id",
+    "end_ns",
+    "duration_ns",
+    "status",
+    "captured",
+    "exception",
+    "interrupted",
+];
+
+/// An ended span as the table holds it.
+struct EndedRow<'a> {
+    /// The columns that are numbers, `producer_id` to `duration_ns`.
+    numbers: [i64; 7],
+    span: &'a SpanRow,
+    interrupted: bool,
+}
+
+impl<'a> EndedRow<'a> {
+    fn new(
+        connection: &Connection,
+        known: &mut Known,
+        producer_id: i64,
+        span: &'a SpanRow,
+        ending: Ending,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            numbers: [
+                producer_id,
+                span.key.number.0.cast_signed(),
+                span.parent.0.cast_signed(),
+                known.name(connection, &span.name)?,
+                known.thread(connection, &span.thread)?,
+                ended_at(span).nanos(),
+                i64::try_from(span.duration_ns).unwrap_or(i64::MAX),
+            ],
+            span,
+            interrupted: ending == Ending::Interrupted,
+        })
+    }
+
+    /// Binds the columns to as many parameters behind the first `bound` ones.
+    fn bind(&self, insert: &mut CachedStatement<'_>, bound: usize) -> rusqlite::Result<()> {
+        let mut parameter = bound;
+        for number in self.numbers {
+            parameter += 1;
+            insert.raw_bind_parameter(parameter, number)?;
+        }
+        insert.raw_bind_parameter(parameter + 1, self.span.status.word())?;
+        insert.raw_bind_parameter(parameter + 2, self.span.captured.as_deref())?;
+        insert.raw_bind_parameter(parameter + 3, self.span.exception.as_deref())?;
+        insert.raw_bind_parameter(parameter + 4, self.interrupted)
+    }
+
+    /// Gives the row the next id, and counts it.
+    fn count(&self, known: &mut Known, tally: &mut Tally) {
+        let id = known.last_span_id + 1;
+        known.last_span_id = id;
+        tally.sums.inserted_span(id, self.hash(id));
+        let failed = self.span.status == Status::Err;
+        tally.spans += 1;
+        tally.errors += i64::from(failed);
+        let [producer_id, _, _, name_id, ..] = self.numbers;
+        tally.rollups.add(Ended {
+            id,
+            producer_id,
+            name_id,
+            ended_at: ended_at(self.span),
+            duration_ns: self.span.duration_ns,
+            failed,
+        });
+    }
+
+    /// What a trigger would note, without its cost: spans are nearly all that is written.
+    fn hash(&self, id: i64) -> u64 {
+        let mut hash = RowHash::new();
+        hash.integer(id);
+        for number in self.numbers {
+            hash.integer(number);
+        }
+        hash.text(self.span.status.word().as_bytes());
+        hash.optional_text(self.span.captured.as_deref());
+        hash.optional_text(self.span.exception.as_deref());
+        hash.integer(self.interrupted.into());
+        hash.finish()
+    }
+}
+
+/// `ts` has no form for what was before 1970; the drain clamps such clocks anyway.
+fn ended_at(span: &SpanRow) -> Timestamp {
+    span.ended_at.max(Timestamp::default())
+}
+
+/// One span with its id, the last parameter.
+fn prepare_one(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     connection.prepare_cached(
-        "INSERT INTO spans (id, producer_id, number, parent, name_id, thread_id, end_ns,
-             duration_ns, status, captured, exception, interrupted)
+        "INSERT INTO spans (producer_id, number, parent, name_id, thread_id, end_ns, duration_ns,
+             status, captured, exception, interrupted, id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )
 }
 
-fn insert_ended(
-    connection: &Connection,
+fn insert_one(
     insert: &mut CachedStatement<'_>,
     known: &mut Known,
-    (producer_id, span, ending): (i64, &SpanRow, Ending),
+    row: &EndedRow<'_>,
     tally: &mut Tally,
 ) -> rusqlite::Result<()> {
-    let id = known.last_span_id + 1;
-    let name_id = known.name(connection, &span.name)?;
-    let thread_id = known.thread(connection, &span.thread)?;
-    // `ts` has no form for what was before 1970; the drain clamps such clocks anyway.
-    let ended_at = span.ended_at.max(Timestamp::default());
-    let number = span.key.number.0.cast_signed();
-    let parent = span.parent.0.cast_signed();
-    let duration_ns = i64::try_from(span.duration_ns).unwrap_or(i64::MAX);
-    let interrupted = ending == Ending::Interrupted;
-    insert.execute(params![
-        id,
-        producer_id,
-        number,
-        parent,
-        name_id,
-        thread_id,
-        ended_at.nanos(),
-        duration_ns,
-        span.status.word(),
-        span.captured,
-        span.exception,
-        interrupted,
-    ])?;
-    // What a trigger would note, without its cost: spans are nearly all that is written.
-    let mut hash = RowHash::new();
-    for number in [id, producer_id, number, parent, name_id, thread_id] {
-        hash.integer(number);
+    row.count(known, tally);
+    row.bind(insert, 0)?;
+    insert.raw_bind_parameter(COLUMNS.len() + 1, known.last_span_id)?;
+    insert.raw_execute().map(drop)
+}
+
+/// [`STRETCH`] spans without ids: each gets the one after the highest in the table, which costs a
+/// third of the search for a given one. `OR FAIL`, because a statement of several rows would
+/// otherwise keep a journal to undo a part of itself; a failure undoes the whole transaction.
+fn prepare_stretch(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    let row = format!("({})", ["?"; COLUMNS.len()].join(", "));
+    let rows = [row.as_str(); STRETCH].join(", ");
+    let columns = COLUMNS.join(", ");
+    connection.prepare_cached(&format!(
+        "INSERT OR FAIL INTO spans ({columns}) VALUES {rows}"
+    ))
+}
+
+/// The ids that the engine gave must be those that the rows were counted with.
+fn check_last_id(connection: &Connection, known: &Known) -> rusqlite::Result<()> {
+    if connection.last_insert_rowid() == known.last_span_id {
+        return Ok(());
     }
-    hash.integer(ended_at.nanos());
-    hash.integer(duration_ns);
-    hash.text(span.status.word().as_bytes());
-    hash.optional_text(span.captured.as_deref());
-    hash.optional_text(span.exception.as_deref());
-    hash.integer(interrupted.into());
-    tally.sums.inserted_span(id, hash.finish());
-    known.last_span_id = id;
-    let failed = span.status == Status::Err;
-    tally.spans += 1;
-    tally.errors += i64::from(failed);
-    tally.rollups.add(Ended {
-        id,
-        producer_id,
-        name_id,
-        ended_at,
-        duration_ns: span.duration_ns,
-        failed,
-    });
-    Ok(())
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_ROWID),
+        Some("another program has written spans".into()),
+    ))
 }
 
 fn insert_open(

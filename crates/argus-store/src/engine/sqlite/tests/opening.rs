@@ -1,17 +1,19 @@
 //! Who may open which file, and what opening leaves unchanged.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::super::{open_reader, open_writer, schema};
+use super::super::{check, open_reader, open_writer, schema, sums};
 use super::Place;
 use crate::Batch;
 use crate::conformance::fixture::{described, open, producer, span};
 use crate::error::OpenError;
 use crate::query::{Page, SpanFilter};
+use crate::verify::Damage;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -170,4 +172,53 @@ fn the_file_has_the_settings_of_the_design() {
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
     assert_eq!(pragma("user_version"), i64::from(schema::KNOWN).into());
     assert!(rusqlite::version_number() >= 3_051_003);
+}
+
+#[test]
+fn a_store_of_the_first_version_becomes_one_of_today() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("store.db");
+    let mut connection = Connection::open(&database).unwrap();
+    schema::migrate_to(&mut connection, 0, 1).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO spans VALUES (1, 1, 7, 0, 1, 1, 1769523825000000042, 5000000, 'ERR', NULL,
+                 'boom', 0), (2, 1, 8, 0, 1, 1, 1769523826000000000, 5, 'OK', NULL, NULL, 0);
+             UPDATE totals SET last_span_id = 2, spans = 2, errors = 1;",
+        )
+        .unwrap();
+    for table in ["spans", "totals"] {
+        sums::count_anew(&connection, table).unwrap();
+    }
+    connection.close().unwrap();
+    assert!(matches!(open_reader(&database), Err(OpenError::Missing(_))));
+
+    let mut sink = open_writer(&database).unwrap();
+    sink.commit(&Batch {
+        ended: vec![span(1, 0)],
+        ..Batch::default()
+    })
+    .unwrap();
+    let place = Place { folder, sink };
+    assert_eq!(
+        place.lines("SELECT ts, status, id FROM process_trace ORDER BY id LIMIT 2"),
+        [
+            "2026-01-27 14:23:45.000000042|ERR|1",
+            "2026-01-27 14:23:46.000000000|OK|2"
+        ]
+    );
+    let report = check(&database, &mut |_| ControlFlow::Continue(())).unwrap();
+    let of_spans = |damage: &&Damage| damage.table.as_deref() == Some("spans");
+    assert_eq!(report.damage.iter().find(of_spans), None);
+    assert_eq!(place.lines("PRAGMA integrity_check"), ["ok"]);
+    let schema = |connection: &Connection| -> Vec<String> {
+        let text = "SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
+        let mut statement = connection.prepare(text).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(
+        schema(&place.foreign()),
+        schema(&schema::pristine().unwrap())
+    );
 }

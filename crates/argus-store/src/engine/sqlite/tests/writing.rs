@@ -5,6 +5,7 @@ use std::thread;
 
 use super::super::{open as open_file, open_reader, schema};
 use super::Place;
+use super::damage::report;
 use crate::Batch;
 use crate::batch::{OpenSpan, SpanRow};
 use crate::conformance::fixture::{described, metric, name, open, span};
@@ -52,6 +53,53 @@ fn a_commit_that_fails_leaves_nothing_and_can_be_repeated() {
         (counts.spans, counts.open_spans, counts.seen_open),
         (3, 0, 1)
     );
+}
+
+#[test]
+fn a_batch_of_any_size_gets_the_ids_in_order() {
+    let mut place = Place::new(&Batch::default());
+    let mut number = 0;
+    for size in [1, 2, 31, 32, 33, 64, 65, 100] {
+        let first = number + 1;
+        number += size;
+        let numbered = |number| SpanRow {
+            captured: Some(format!(r#"{{"i":{{"n":"{number}"}}}}"#)),
+            ..span(number, i64::try_from(number).unwrap())
+        };
+        let batch = Batch {
+            ended: (first..=number).map(numbered).collect(),
+            ..Batch::default()
+        };
+        place.sink.commit(&batch).unwrap();
+    }
+    let wrong =
+        "SELECT count(*), count(*) FILTER (WHERE id <> span OR ts NOT LIKE '2026-01-27 14:%')
+         FROM process_trace";
+    assert_eq!(place.lines(wrong), [format!("{number}|0")]);
+    let wrong = "SELECT count(*), count(*) FILTER (WHERE data_value <> id) FROM data_trace";
+    assert_eq!(place.lines(wrong), [format!("{number}|0")]);
+    assert_eq!(report(&place.database()).damage, []);
+}
+
+#[test]
+fn a_span_that_another_program_wrote_does_not_shift_the_ids() {
+    let mut place = Place::new(&Batch {
+        ended: vec![span(1, 0)],
+        ..Batch::default()
+    });
+    let copy = "INSERT INTO spans SELECT 1000, producer_id, 2, parent, name_id, thread_id, end_ns,
+         duration_ns, status, captured, exception, interrupted FROM spans WHERE id = 1";
+    place.foreign().execute(copy, []).unwrap();
+    let batch = Batch {
+        ended: (3..103).map(|number| span(number, 0)).collect(),
+        ..Batch::default()
+    };
+    let refused = place.sink.commit(&batch);
+    assert!(matches!(refused, Err(CommitError::Unwritable(_))));
+    assert_eq!(place.lines("SELECT count(*) FROM spans"), ["2"]);
+    place.sink.commit(&batch).unwrap();
+    let ids = "SELECT min(id), max(id), count(*) FROM spans WHERE number > 2";
+    assert_eq!(place.lines(ids), ["1001|1100|100"]);
 }
 
 #[test]

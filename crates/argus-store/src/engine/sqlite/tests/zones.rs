@@ -122,6 +122,7 @@ fn as_version_1(place: Place) -> tempfile::TempDir {
              DROP TABLE summed_up;
              DELETE FROM sums WHERE checked IN ('span_zones', 'function_8_minutes',
                  'function_64_minutes', 'function_512_minutes', 'summed_up');
+             ALTER TABLE spans ADD COLUMN ts TEXT AS (end_ns) VIRTUAL;
              PRAGMA user_version = 1",
         )
         .unwrap();
