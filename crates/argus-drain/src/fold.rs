@@ -7,7 +7,6 @@
 mod context;
 mod observed;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use argus_model::Timestamp;
@@ -21,6 +20,7 @@ use argus_store::batch::{
 };
 
 use argus_store::sink::KnownProducer;
+use foldhash::HashMap;
 
 use crate::captured;
 pub use context::ChunkContext;
@@ -70,8 +70,8 @@ impl Fold {
                 ..Subject::default()
             }),
             observer: false,
-            open: HashMap::new(),
-            orphans: HashMap::new(),
+            open: HashMap::default(),
+            orphans: HashMap::default(),
             ledger: empty_ledger(producer),
         }
     }

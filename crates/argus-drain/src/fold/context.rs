@@ -1,12 +1,12 @@
 //! What a record's words mean in the chunk it stands in: names, subjects, thread, clocks.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use argus_model::time::ClockAnchor;
 use argus_model::{Monotonic, NameKind, NameNumber, NameText, Timestamp};
 use argus_store::batch::{Subject, Thread};
+use foldhash::HashMap;
 
 /// A record this far ahead of the collector's clock is put back to it: on one machine there is no
 /// such thing.
@@ -27,8 +27,8 @@ impl ChunkContext {
         Self {
             anchor,
             thread: Arc::new(thread),
-            names: HashMap::new(),
-            subjects: HashMap::new(),
+            names: HashMap::default(),
+            subjects: HashMap::default(),
         }
     }
 

@@ -3,11 +3,11 @@
 //! Everything here is also in the store and can be read from it again. It may hold ids that the
 //! current transaction gave out, so a transaction that fails forgets all of it.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
 use argus_model::{NameText, ProducerId};
+use foldhash::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::batch::{Subject, Thread};
@@ -28,8 +28,8 @@ pub(super) struct Interned<T> {
 impl<T> Default for Interned<T> {
     fn default() -> Self {
         Self {
-            by_pointer: HashMap::new(),
-            by_value: HashMap::new(),
+            by_pointer: HashMap::default(),
+            by_value: HashMap::default(),
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) struct Known {
 impl Known {
     /// Reads what cannot be found row by row.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut open = HashSet::new();
+        let mut open = HashSet::default();
         let mut statement = connection.prepare("SELECT producer_id, number FROM open_spans")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

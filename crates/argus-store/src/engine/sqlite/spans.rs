@@ -4,10 +4,10 @@
 //! that brings its end. Which are open is also kept in memory: most spans start and end between two
 //! commits, and must not pay for a look-up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use argus_model::{NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
+use foldhash::HashMap;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
 use super::known::Known;
@@ -45,7 +45,7 @@ pub(super) fn write(
     batch: &Batch,
     tally: &mut Tally,
 ) -> rusqlite::Result<()> {
-    let mut opened = HashMap::with_capacity(batch.opened.len());
+    let mut opened = HashMap::default();
     for span in &batch.opened {
         let producer_id = runs::producer_id(connection, known, span.key.producer, span.started_at)?;
         opened.insert((producer_id, span.key.number.0), span);

@@ -1,7 +1,7 @@
 //! Statistics per function and minute: they answer percentiles without touching a span, and tell
 //! where a rare function's spans lie.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use rusqlite::Connection;
 
