@@ -5,10 +5,21 @@
 use argus_model::record::{FieldKey, Fields};
 use argus_model::{NameText, Value};
 
+const INPUT: &str = r#""i":{"#;
+/// Its only pair's key with it.
+const OUTPUT: &str = r#""o":{"result":"#;
+const LOCAL: &str = r#""l":{"#;
+
 /// The arguments' part, `{"i":{…}`, not yet closed; empty when there are none.
 pub(crate) fn arguments(fields: Fields<'_>, name: &NameText) -> String {
-    let mut out = String::new();
-    object(&mut out, 'i', fields, name);
+    // Room for a few names, digits and the result, so that it need not grow step by step.
+    let room = if fields.0.is_empty() {
+        0
+    } else {
+        64 + 2 * fields.0.len()
+    };
+    let mut out = String::with_capacity(room);
+    object(&mut out, INPUT, fields, name);
     out
 }
 
@@ -25,12 +36,11 @@ pub(crate) fn complete(
     name: &NameText,
 ) -> Option<String> {
     if let Some(result) = result {
-        begin(&mut arguments, 'o');
-        arguments.push_str("\"result\":");
-        text(&mut arguments, &result.render());
+        begin(&mut arguments, OUTPUT);
+        leaf(&mut arguments, result, &mut String::new());
         arguments.push('}');
     }
-    object(&mut arguments, 'l', locals, name);
+    object(&mut arguments, LOCAL, locals, name);
     if arguments.is_empty() {
         return None;
     }
@@ -41,7 +51,7 @@ pub(crate) fn complete(
 /// Merges fields that became known later into the arguments' part.
 pub(crate) fn add(arguments: &mut String, fields: Fields<'_>, name: &NameText) {
     let mut more = String::new();
-    object(&mut more, 'i', fields, name);
+    object(&mut more, INPUT, fields, name);
     if arguments.is_empty() {
         *arguments = more;
     } else if let Some(pairs) = more.strip_prefix("{\"i\":{")
@@ -63,7 +73,7 @@ pub(crate) fn attributes(fields: Fields<'_>) -> Option<String> {
     (!out.is_empty()).then(|| format!("{{{out}}}"))
 }
 
-fn object(out: &mut String, part: char, fields: Fields<'_>, name: &NameText) {
+fn object(out: &mut String, part: &str, fields: Fields<'_>, name: &NameText) {
     if fields.0.is_empty() {
         return;
     }
@@ -72,9 +82,9 @@ fn object(out: &mut String, part: char, fields: Fields<'_>, name: &NameText) {
     out.push('}');
 }
 
-fn begin(out: &mut String, part: char) {
+fn begin(out: &mut String, part: &str) {
     out.push(if out.is_empty() { '{' } else { ',' });
-    out.extend(['"', part, '"', ':', '{']);
+    out.push_str(part);
 }
 
 fn pairs(out: &mut String, fields: Fields<'_>, name: &NameText) {
@@ -91,14 +101,35 @@ fn pairs(out: &mut String, fields: Fields<'_>, name: &NameText) {
             },
         }
         out.push(':');
-        rendered.clear();
-        value.render_into(&mut rendered);
-        text(out, &rendered);
+        leaf(out, &value, &mut rendered);
+    }
+}
+
+/// A value as quoted text. What never needs an escape is rendered where it belongs.
+fn leaf(out: &mut String, value: &Value, rendered: &mut String) {
+    match value {
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Masked => {
+            out.push('"');
+            value.render_into(out);
+            out.push('"');
+        }
+        _ => {
+            rendered.clear();
+            value.render_into(rendered);
+            text(out, rendered);
+        }
     }
 }
 
 fn text(out: &mut String, value: &str) {
     out.push('"');
+    // Without a way out of the loop the compiler looks at many bytes at once.
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
+        out.push_str(value);
+        out.push('"');
+        return;
+    }
     let mut plain = 0;
     for (index, byte) in value.bytes().enumerate() {
         let escape = match byte {
