@@ -17,6 +17,7 @@ use argus_observe::sample::Sampler;
 use argus_observe::wake::wait_any;
 use argus_spool::control::ControlPage;
 use argus_spool::place;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -81,6 +82,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         output::note("another collector is at work on this database");
         return Ok(Exit::Fine);
     };
+    allow_many_spools();
     let sink = argus_store::open_writer(data.database())?;
     control.beat(std::process::id());
     let options = Options {
@@ -96,6 +98,18 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes as many descriptors as it is allowed, one for each chunk that is read: it may have been
+/// started by a program whose shell allows few.
+fn allow_many_spools() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // With what it has it works as well, only on fewer spools at once.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// The observers of `argus-observe` as the collector's eyes. A thread of its own waits for deaths,

@@ -56,7 +56,12 @@ impl Bed {
 
     /// The `argus` command on this database; programs it starts may start a collector.
     pub(crate) fn argus(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_argus"));
+        self.command(env!("CARGO_BIN_EXE_argus"), arguments)
+    }
+
+    /// A command in this database's environment.
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(name);
         command.args(arguments);
         self.prepared(command)
     }

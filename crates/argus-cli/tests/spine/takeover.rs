@@ -31,6 +31,23 @@ fn a_killed_collector_is_succeeded_within_two_seconds_while_a_command_runs() {
 }
 
 #[test]
+fn a_collector_takes_the_descriptors_it_may_have() {
+    let bed = Bed::new();
+    let few = "ulimit -S -n 64; exec \"$0\" collector --idle-exit never";
+    let mut shell = bed.command("sh", &["-c", few, env!("CARGO_BIN_EXE_argus")]);
+    let collector = Guarded(shell.spawn().unwrap());
+    until("it collects", || living(&bed).is_some());
+    let limits = format!("/proc/{}/limits", collector.0.id());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<&str> = line.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1]);
+    assert_ne!(numbers[0], "64");
+}
+
+#[test]
 fn a_second_collector_leaves_at_once() {
     let bed = Bed::new();
     let _first = Guarded(
