@@ -87,6 +87,8 @@ pub struct Collector {
     living: BTreeSet<ProducerId>,
     /// Dead, and how.
     ends: BTreeMap<ProducerId, ProducerEnd>,
+    /// Dead, and nothing of theirs is left to read.
+    spoolless: Vec<ProducerEnd>,
     /// Their end is committed; after the next sync their spool goes.
     removable: BTreeSet<ProducerId>,
     /// Their spool is gone; with the next commit their positions go.
@@ -141,6 +143,7 @@ impl Collector {
             intakes: BTreeMap::new(),
             living: BTreeSet::new(),
             ends: BTreeMap::new(),
+            spoolless: Vec::new(),
             removable: BTreeSet::new(),
             removed: Vec::new(),
             listed_at: None,
@@ -178,12 +181,23 @@ impl Collector {
         }
     }
 
-    /// What crashes left behind: the true size of the spools.
+    /// What crashes left behind: the true size of the spools, and programs that died while nobody
+    /// looked and whose spool somebody removed.
     fn take_stock(&mut self) -> Result<(), CollectorError> {
         self.look_for_producers()?;
         let found = producers(&self.options.place.spool())?;
         let bytes = found.iter().map(|(_, folder)| size_on_disk(folder)).sum();
         self.control.set_allocated(bytes);
+        for producer in self.sink.unended_producers()? {
+            let has_spool = found.iter().any(|(found, _)| *found == producer);
+            if !has_spool && self.here.judge(producer) == Life::Dead {
+                self.spoolless.push(ProducerEnd {
+                    producer,
+                    at: boot_anchor().wall,
+                    ending: Ending::Exit(None),
+                });
+            }
+        }
         Ok(())
     }
 
@@ -249,7 +263,7 @@ impl Collector {
         let mut batch = Batch::default();
         let bytes = self.read(now, &mut batch);
         failpoint::pass("after-read");
-        self.end_the_dead(&mut batch);
+        self.end_the_dead(now, &mut batch);
         let news = if bytes > 0 || !batch.is_empty() {
             News::Some
         } else {
@@ -397,13 +411,14 @@ impl Collector {
     }
 
     /// Ends the producers of which everything has been read.
-    fn end_the_dead(&mut self, batch: &mut Batch) {
+    fn end_the_dead(&mut self, now: Timestamp, batch: &mut Batch) {
+        batch.ends.append(&mut self.spoolless);
         for (producer, end) in &self.ends {
             let Some(intake) = self.intakes.get(producer) else {
                 continue;
             };
             if intake.is_exhausted() && !self.removable.contains(producer) {
-                intake.note_running_gap(batch);
+                intake.note_running_gap(now, batch);
                 batch.ends.push(*end);
             }
         }
@@ -419,7 +434,7 @@ impl Collector {
             let Some(intake) = self.intakes.get(producer) else {
                 continue;
             };
-            intake.note_running_gap(batch);
+            intake.note_running_gap(now, batch);
             let fold = intake.fold();
             if fold.is_observer() || self.observed.contains_key(&fold.subject().run) {
                 continue;

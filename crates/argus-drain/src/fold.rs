@@ -195,7 +195,7 @@ impl Fold {
             }
             Record::Gap(gap) => {
                 if phase == Phase::New {
-                    batch.gaps.push(self.gap_row(gap, chunk.anchor));
+                    batch.gaps.push(self.gap_row(gap, chunk.anchor, now));
                 }
             }
             other => return Some(other),
@@ -203,13 +203,19 @@ impl Fold {
         None
     }
 
-    /// A gap as a row, by the clocks of the chunk it was told in.
-    pub fn gap_row(&self, gap: Gap, anchor: ClockAnchor) -> GapRow {
-        let (from, to) = (anchor.wall_at(gap.from), anchor.wall_at(gap.to));
+    /// A gap as a row, by the clocks of the chunk it was told in, so far as they can be true. `now`
+    /// is the collector's clock.
+    pub fn gap_row(&self, gap: Gap, anchor: ClockAnchor, now: Timestamp) -> GapRow {
+        let mut clock = Clock {
+            anchor,
+            now,
+            clamped: 0,
+        };
+        let (from, to) = (clock.wall(gap.from), clock.wall(gap.to));
         GapRow {
             producer: self.producer,
             gap,
-            from,
+            from: from.min(to),
             to,
         }
     }
@@ -414,5 +420,37 @@ fn join(arguments: &str, rest: Option<String>) -> Option<String> {
         None => captured::closed(arguments),
         Some(rest) if arguments.is_empty() => Some(rest),
         Some(rest) => Some(format!("{arguments},{}", &rest[1..])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use argus_model::record::LossReason;
+
+    use super::*;
+
+    #[test]
+    fn a_gap_lies_in_no_future_and_ends_after_it_began() {
+        let (now, ahead) = (Timestamp::from_nanos(100_000_000_000), u64::MAX / 4);
+        let anchor = ClockAnchor {
+            monotonic: Monotonic::from_nanos(0),
+            wall: Timestamp::from_nanos(7),
+        };
+        let check = |from: u64, to: u64, expected: (i64, i64)| {
+            let gap = Gap {
+                number: 1,
+                reason: LossReason::Disk,
+                normal: 1,
+                errors: 0,
+                from: Monotonic::from_nanos(from),
+                to: Monotonic::from_nanos(to),
+            };
+            let row = Fold::new(ProducerId::default()).gap_row(gap, anchor, now);
+            assert_eq!((row.from.nanos(), row.to.nanos()), expected);
+        };
+        check(1, 2, (8, 9));
+        check(1, ahead, (8, now.nanos()));
+        check(ahead, ahead, (now.nanos(), now.nanos()));
+        check(ahead, 2, (9, 9));
     }
 }

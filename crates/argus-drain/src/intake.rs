@@ -63,12 +63,14 @@ pub struct Intake {
     directory: PathBuf,
     chunks: BTreeMap<u32, Chunk>,
     fold: Fold,
-    positions: BTreeMap<u32, (u64, u32)>,
+    /// Where the store says that reading goes on.
+    positions: BTreeMap<u32, Position>,
     listed_at: Option<SystemTime>,
     drained: u64,
     state: Producer,
     anchor: ClockAnchor,
-    unreadable: u64,
+    /// Chunks of a dead producer that can never be read, counted and yet to be noted in the store.
+    written_off: Vec<u32>,
     behind: bool,
 }
 
@@ -85,18 +87,18 @@ impl Intake {
         let mut fold = Fold::new(producer);
         let drained = known.as_ref().map_or(0, |known| known.drained);
         fold.resume(known, open);
-        let saved = |p: &Position| (p.chunk, (p.generation, p.offset));
+        let by_chunk = |position: &Position| (position.chunk, *position);
         Self {
             producer,
             directory,
             chunks: BTreeMap::new(),
             fold,
-            positions: positions.iter().map(saved).collect(),
+            positions: positions.iter().map(by_chunk).collect(),
             listed_at: None,
             drained,
             state: Producer::Living,
             anchor,
-            unreadable: 0,
+            written_off: Vec::new(),
             behind: false,
         }
     }
@@ -135,6 +137,9 @@ impl Intake {
                 self.fold.give_up_orphans(batch);
             }
             total = total.saturating_add(more);
+        }
+        for number in std::mem::take(&mut self.written_off) {
+            batch.positions.extend(self.positions.get(&number));
         }
         if total > 0 || self.fold.has_accounts() {
             self.fold.finish(batch);
@@ -182,6 +187,7 @@ impl Intake {
                 chunk: number,
                 generation: chunk.reader.head().generation,
                 offset: chunk.reader.offset(),
+                ended: chunk.stage == Stage::Ended,
             });
             if read.progress == Progress::Retaken {
                 // It now holds something younger than its place in this round.
@@ -218,39 +224,50 @@ impl Intake {
         if settled && self.listed_at == Some(modified) {
             return Ok(());
         }
-        let (mut unreadable, mut incomplete) = (0, false);
+        let mut incomplete = false;
         for (number, path) in chunks(&self.directory)? {
             if self.chunks.contains_key(&number) {
                 continue;
             }
             match ChunkReader::open(&path, self.producer) {
-                Ok(Some(mut reader)) => {
-                    let saved = self.positions.get(&number).copied();
-                    if let Some((generation, offset)) = saved {
-                        reader.resume(generation, offset);
-                    }
-                    self.chunks.insert(number, Chunk::new(reader));
+                Ok(Some(reader)) => {
+                    let chunk = Chunk::resume(reader, self.positions.get(&number));
+                    self.chunks.insert(number, chunk);
                 }
                 // Its first generation may begin at any moment, and that leaves the folder as it is.
                 Ok(None) => incomplete |= self.state == Producer::Living,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if is_unreadable(&error, &path) => {
-                    unreadable += 1;
-                    incomplete |= self.state == Producer::Living;
-                }
+                Err(error) if is_unreadable(&error, &path) => match self.state {
+                    Producer::Living => incomplete = true,
+                    Producer::Dead => self.write_off(number),
+                },
                 // Not the chunk's fault (no descriptor, no memory): it has yet to be read.
                 Err(_) => incomplete = true,
             }
-        }
-        if self.state == Producer::Dead && unreadable > self.unreadable {
-            self.fold.count_damaged(unreadable - self.unreadable);
-            self.unreadable = unreadable;
         }
         self.forget_removed_chunks();
         // What comes within the same tick as the last change does not show later, either.
         let certain = settled || self.state == Producer::Dead;
         self.listed_at = (certain && !incomplete).then_some(modified);
         Ok(())
+    }
+
+    /// Counts a chunk that can never be read as one damaged record: nobody knows how many it held.
+    fn write_off(&mut self, number: u32) {
+        let noted = self.positions.get(&number);
+        if noted.is_some_and(|position| position.ended) {
+            return;
+        }
+        let position = Position {
+            producer: self.producer,
+            chunk: number,
+            generation: noted.map_or(0, |position| position.generation),
+            offset: noted.map_or(0, |position| position.offset),
+            ended: true,
+        };
+        self.positions.insert(number, position);
+        self.written_off.push(number);
+        self.fold.count_damaged(1);
     }
 
     /// A living producer removes chunks it no longer needs.
@@ -302,13 +319,13 @@ impl Intake {
     }
 
     /// The running gap, if records are being lost; into `batch`.
-    pub fn note_running_gap(&self, batch: &mut Batch) {
+    pub fn note_running_gap(&self, now: Timestamp, batch: &mut Batch) {
         let gap = self
             .chunks
             .get(&1)
             .and_then(|chunk| chunk.reader.running_gap().ok().flatten());
         if let Some(gap) = gap {
-            batch.gaps.push(self.fold.gap_row(gap, self.anchor));
+            batch.gaps.push(self.fold.gap_row(gap, self.anchor, now));
         }
     }
 
@@ -375,11 +392,20 @@ fn remove_folder(directory: &Path) -> io::Result<()> {
 }
 
 impl Chunk {
-    fn new(reader: ChunkReader) -> Self {
+    /// Goes on where a collector before this one left off.
+    fn resume(mut reader: ChunkReader, saved: Option<&Position>) -> Self {
+        let mut stage = Stage::Reading;
+        if let Some(saved) = saved {
+            reader.resume(saved.generation, saved.offset);
+            // Read to its end means counted, too, and a second count would be one too many.
+            if saved.ended && saved.generation == reader.head().generation {
+                stage = Stage::Committed;
+            }
+        }
         Self {
             context: context(&reader),
             reader,
-            stage: Stage::Reading,
+            stage,
             told: 0,
         }
     }
@@ -398,7 +424,7 @@ impl Chunk {
         }
         let before = self.reader.offset();
         let context = &mut self.context;
-        let progress = self
+        let mut progress = self
             .reader
             .read(producer, most, |raw| fold.take(raw, context, now, batch))
             // What was handed over before an error is in the batch, so its position must be too; the
@@ -408,10 +434,14 @@ impl Chunk {
         match progress {
             Progress::CaughtUp | Progress::More => {}
             Progress::Retaken => self.begin_generation(),
-            Progress::Ended => {
-                fold.count_damaged(self.reader.damaged()?);
-                self.stage = Stage::Ended;
-            }
+            Progress::Ended => match self.reader.damaged() {
+                Ok(records) => {
+                    fold.count_damaged(records);
+                    self.stage = Stage::Ended;
+                }
+                // Asked again with the next round.
+                Err(_) => progress = Progress::CaughtUp,
+            },
         }
         let news = bytes > 0 || progress != Progress::CaughtUp;
         Ok(news.then_some(Turn { bytes, progress }))

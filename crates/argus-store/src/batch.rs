@@ -269,9 +269,12 @@ pub struct Position {
     pub generation: u64,
     /// Everything before this byte is in the store.
     pub offset: u32,
+    /// The generation was read to its end, and what was damaged in it is counted.
+    pub ended: bool,
 }
 
-/// Records lost by a producer, by gap. Upserted by (producer, gap number): the counts replace.
+/// Records lost by a producer, by gap. A gap only grows: of what is said of the same (producer, gap
+/// number) the larger counts and the wider stretch of time hold, whatever comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GapRow {
     /// Whose.
@@ -282,6 +285,17 @@ pub struct GapRow {
     pub from: Timestamp,
     /// End of the gap, wall clock.
     pub to: Timestamp,
+}
+
+impl GapRow {
+    /// Takes in what else was said of the same gap.
+    pub(crate) fn grow(&mut self, other: &Self) {
+        self.gap.reason = other.gap.reason;
+        self.gap.normal = self.gap.normal.max(other.gap.normal);
+        self.gap.errors = self.gap.errors.max(other.gap.errors);
+        self.from = self.from.min(other.from);
+        self.to = self.to.max(other.to);
+    }
 }
 
 /// What a batch adds to a producer's ledger.

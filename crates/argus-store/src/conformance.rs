@@ -112,7 +112,7 @@ laws! {
         rollups_merge_over_batches,
         counts_tell_every_kind_of_row,
         positions_are_replaced_and_forgotten,
-        a_gap_told_again_replaces_its_counts,
+        a_gap_told_again_only_grows,
         gaps_tell_who_lost_what_when_and_why,
         the_ledger_adds_up,
         unended_producers_are_those_without_an_end,

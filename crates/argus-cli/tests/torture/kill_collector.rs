@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use argus_drain::failpoint;
 
-use super::bed::{Bed, Chance, Guarded, kill};
+use super::bed::{Bed, Chance, Guarded, kill, until};
 use super::host::{OWN_CODE, SAID};
 use super::ledger::{Ledger, Said};
 use super::rounds;
@@ -140,4 +140,31 @@ fn kill_collectors(bed: &Bed, rounds: u32) -> u32 {
         assert_eq!(died.signal(), Some(9), "{name}: {died}");
     }
     anywhere
+}
+
+#[test]
+fn a_program_whose_spool_was_removed_while_nobody_looked_has_ended() {
+    let bed = Bed::new();
+    let collector = Guarded(
+        bed.argus(&["collector", "--idle-exit", "never"])
+            .spawn()
+            .unwrap(),
+    );
+    let progress = bed.path("progress");
+    let host = bed.host(&format!("spans-until-killed:{}", progress.display()));
+    let host = Guarded({ host }.spawn().unwrap());
+    bed.store();
+    let open = "SELECT count(*) FROM open_spans AS o JOIN names AS n ON n.id = o.name_id
+         WHERE n.text = 'outer'";
+    until("its outer span is stored", || bed.number(open) == 1);
+    drop(collector);
+    drop(host);
+    std::fs::remove_dir_all(bed.data().spool()).unwrap();
+    std::fs::create_dir(bed.data().spool()).unwrap();
+    bed.drain();
+    assert_eq!(bed.number(open), 0);
+    let interrupted = "SELECT count(*) FROM process_trace WHERE process = 'outer'
+         AND status = 'ERR' AND exception LIKE 'interrupted:%'";
+    assert_eq!(bed.number(interrupted), 1);
+    assert!(bed.ledger()[0].ended_at.is_some());
 }

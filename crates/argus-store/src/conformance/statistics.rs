@@ -135,6 +135,7 @@ pub(super) fn counts_tell_every_kind_of_row(bench: &mut Bench) {
 
 pub(super) fn positions_are_replaced_and_forgotten(bench: &mut Bench) {
     let position = |pid, chunk, generation, offset| Position {
+        ended: generation == 1,
         producer: producer(pid),
         chunk,
         generation,
@@ -178,8 +179,12 @@ fn gap(number: u32, normal: u64, errors: u64) -> GapRow {
     }
 }
 
-pub(super) fn a_gap_told_again_replaces_its_counts(bench: &mut Bench) {
-    for gaps in [vec![gap(1, 5, 1), gap(2, 1, 0)], vec![gap(1, 9, 2)]] {
+pub(super) fn a_gap_told_again_only_grows(bench: &mut Bench) {
+    for gaps in [
+        vec![gap(1, 5, 1), gap(2, 1, 0)],
+        vec![gap(1, 9, 2)],
+        vec![gap(1, 7, 1)],
+    ] {
         bench.commit(&Batch {
             gaps,
             ..Batch::default()

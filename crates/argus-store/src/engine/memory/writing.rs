@@ -328,7 +328,8 @@ impl Data {
             .map_or(Timestamp::default(), |state| state.heartbeat);
         for row in &batch.gaps {
             self.producer(row.producer, row.from);
-            self.gaps.insert((row.producer, row.gap.number), *row);
+            let known = self.gaps.entry((row.producer, row.gap.number));
+            known.and_modify(|gap| gap.grow(row)).or_insert(*row);
         }
         for delta in &batch.ledger {
             let producer = self.producer(delta.producer, now);

@@ -47,7 +47,7 @@ pub(super) fn positions(
 ) -> rusqlite::Result<Vec<Position>> {
     connection
         .prepare_cached(
-            "SELECT chunk, generation, offset FROM spool_positions
+            "SELECT chunk, generation, offset, ended FROM spool_positions
              WHERE producer_id = (SELECT id FROM producers WHERE producer = ?1) ORDER BY chunk",
         )?
         .query_map([producer.to_string()], |row| {
@@ -56,6 +56,7 @@ pub(super) fn positions(
                 chunk: row.get(0)?,
                 generation: row.get::<_, i64>(1)?.cast_unsigned(),
                 offset: row.get(2)?,
+                ended: row.get(3)?,
             })
         })?
         .collect()
@@ -68,8 +69,8 @@ fn upsert_gap(connection: &Connection, known: &mut Known, row: &GapRow) -> rusql
             "INSERT INTO gaps (producer_id, number, reason, normal, errors, from_ns, to_ns)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (producer_id, number) DO UPDATE SET reason = excluded.reason,
-                 normal = excluded.normal, errors = excluded.errors,
-                 from_ns = excluded.from_ns, to_ns = excluded.to_ns",
+                 normal = max(normal, excluded.normal), errors = max(errors, excluded.errors),
+                 from_ns = min(from_ns, excluded.from_ns), to_ns = max(to_ns, excluded.to_ns)",
         )?
         .execute(params![
             producer_id,
@@ -114,16 +115,17 @@ fn save_position(
     let producer_id = runs::producer_id(connection, known, position.producer, now)?;
     connection
         .prepare_cached(
-            "INSERT INTO spool_positions (producer_id, chunk, generation, offset)
-             VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (producer_id, chunk) DO UPDATE SET
-                 generation = excluded.generation, offset = excluded.offset",
+            "INSERT INTO spool_positions (producer_id, chunk, generation, offset, ended)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (producer_id, chunk) DO UPDATE SET generation = excluded.generation,
+                 offset = excluded.offset, ended = excluded.ended",
         )?
         .execute(params![
             producer_id,
             position.chunk,
             position.generation.cast_signed(),
-            position.offset
+            position.offset,
+            position.ended,
         ])
         .map(drop)
 }

@@ -44,7 +44,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         statements: include_str!("schema_4.sql"),
         fill: |_| Ok(()),
-        fills: &[],
+        // Their rows become wider.
+        fills: &["collector", "spool_positions"],
     },
 ];
 

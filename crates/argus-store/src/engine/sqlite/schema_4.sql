@@ -1,8 +1,16 @@
--- Version 4: the text form of a span's end is computed where it is read.
+-- Version 4.
 --
--- As a generated column of `spans` it was computed, and thrown away, with every insert: two fifths
--- of what an insert cost. The index holds it for failures alone, and the view's `ts` is the same
--- expression to the letter, so that a question about recent failures still finds the index.
+-- The text form of a span's end is computed where it is read. As a generated column of `spans` it
+-- was computed, and thrown away, with every insert: two fifths of what an insert cost. The index
+-- holds it for failures alone, and the view's `ts` is the same expression to the letter, so that a
+-- question about recent failures still finds the index.
+--
+-- The collector says when a reader keeps it from writing, and a position when its generation of the
+-- chunk was read to the end: what was damaged in it is counted with that, and once only.
+
+ALTER TABLE collector ADD COLUMN held_since_ns INTEGER;
+ALTER TABLE collector ADD COLUMN held_by_pid INTEGER;
+ALTER TABLE spool_positions ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 
 DROP VIEW process_trace;
 DROP VIEW data_trace;

@@ -87,6 +87,7 @@ pub(super) fn everything() -> Place {
                 clamped: 0,
             }],
             positions: vec![Position {
+                ended: true,
                 producer: producer(1),
                 chunk: 3,
                 generation: u64::MAX,

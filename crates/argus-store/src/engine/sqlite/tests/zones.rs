@@ -123,6 +123,9 @@ fn as_version_1(place: Place) -> tempfile::TempDir {
              DELETE FROM sums WHERE checked IN ('span_zones', 'function_8_minutes',
                  'function_64_minutes', 'function_512_minutes', 'summed_up');
              ALTER TABLE spans ADD COLUMN ts TEXT AS (end_ns) VIRTUAL;
+             ALTER TABLE collector DROP COLUMN held_since_ns;
+             ALTER TABLE collector DROP COLUMN held_by_pid;
+             ALTER TABLE spool_positions DROP COLUMN ended;
              PRAGMA user_version = 1",
         )
         .unwrap();
