@@ -91,7 +91,7 @@ fn progress(data: &DataDir, control: ControlPage, asked: Timestamp) -> Result<Pr
     };
     let lives = |state: &CollectorState| control.living_collector() == Some(state.pid);
     Ok(match state.filter(lives) {
-        Some(state) if state.backlog_bytes > 0 => Progress::Behind,
+        Some(state) if state.backlog_bytes > 0 || state.held.is_some() => Progress::Behind,
         Some(state) if state.heartbeat >= asked => Progress::CaughtUp,
         Some(_) => Progress::NoNews,
         None => Progress::Behind,

@@ -88,6 +88,13 @@ struct Collector {
     backlog_bytes: u64,
     write_lag_ms: f64,
     alive: bool,
+    held: Option<Held>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    since: String,
+    reader: Option<u32>,
 }
 
 /// Prints the state.
@@ -179,6 +186,10 @@ fn report(state: CollectorState, alive: bool, now: Timestamp) -> Collector {
         backlog_bytes: state.backlog_bytes,
         write_lag_ms: output::milliseconds(state.write_lag_ns),
         alive,
+        held: state.held.map(|hold| Held {
+            since: iso(hold.since),
+            reader: hold.reader,
+        }),
     }
 }
 
@@ -225,6 +236,18 @@ fn collector_line(data: &DataDir, state: Option<CollectorState>, now: Timestamp)
         0 => "nothing waits".into(),
         bytes => format!("{} bytes wait", output::grouped(bytes)),
     };
+    if let Some(hold) = state.held {
+        let since = u64::try_from(now.since(hold.since).as_nanos()).unwrap_or(u64::MAX);
+        let reader = hold
+            .reader
+            .map_or("a reader".into(), |pid| format!("reader {pid}"));
+        let text = format!(
+            "pid {}, held back by {reader} for {}, {behind}",
+            state.pid,
+            duration(since)
+        );
+        return Cell::toned(&text, Tone::Bad);
+    }
     format!("pid {}, last wrote {age} ago, {behind}", state.pid).into()
 }
 

@@ -468,6 +468,7 @@ impl Collector {
             heartbeat: now,
             backlog_bytes: if behind { backlog() } else { 0 },
             write_lag_ns: u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX),
+            held: None,
         });
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Screens depend on this crate alone; what a store is written with stays out of their reach.
 
-pub use argus_store::batch::{CollectorState, RunKey, Status};
+pub use argus_store::batch::{CollectorState, Hold, RunKey, Status};
 pub use argus_store::query::{
     ProducerLedger, Store, StoredOpenSpan, StoredRun, StoredSample, StoredSpan,
 };

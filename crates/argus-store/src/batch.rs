@@ -324,6 +324,17 @@ pub struct CollectorState {
     pub backlog_bytes: u64,
     /// Age of the oldest record of its last batch when that was committed, in nanoseconds.
     pub write_lag_ns: u64,
+    /// What it waits for before it writes on, if it waits.
+    pub held: Option<Hold>,
+}
+
+/// A reader keeps the store from taking more. Nothing is lost: the records wait in the spools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// The reader's pid, where it can be known.
+    pub reader: Option<u32>,
 }
 
 /// Rows to be committed together.
@@ -363,6 +374,11 @@ pub struct Batch {
 impl Batch {
     /// Whether committing this would change nothing.
     pub fn is_empty(&self) -> bool {
+        self.collector.is_none() && self.is_account()
+    }
+
+    /// Whether there is at most the collector's account of itself in it.
+    pub fn is_account(&self) -> bool {
         self.producers.is_empty()
             && self.opened.is_empty()
             && self.ended.is_empty()
@@ -376,7 +392,6 @@ impl Batch {
             && self.ledger.is_empty()
             && self.positions.is_empty()
             && self.forgotten.is_empty()
-            && self.collector.is_none()
     }
 
     /// Rows in it, bookkeeping left out.

@@ -56,6 +56,14 @@ pub enum CommitError {
     /// A newer Argus has taken the store over: stop writing, leave.
     #[error("the store was migrated by a newer Argus")]
     Superseded,
+    /// A reader holds an old state of the store open, and what is written meanwhile would pile up
+    /// beside it without bound: try again later, the spool keeps the records.
+    #[error("a reader keeps the store from taking more")]
+    HeldBack {
+        /// The pids of those who read now, as far as they can be known. One of them stands in the
+        /// way; others may be through in a moment.
+        readers: Vec<u32>,
+    },
     /// No room, an I/O error, a locked file: try again later, the spool keeps the records.
     #[error("the store cannot be written")]
     Unwritable(#[source] Source),

@@ -29,7 +29,8 @@ pub struct KnownProducer {
 /// 6. What is pruned leaves listings, counts and statistics in the same transaction; ids are never
 ///    given again.
 pub trait Sink: Send {
-    /// Commits a batch.
+    /// Commits a batch. One with nothing but the collector's account is taken even when a reader
+    /// holds the store back: it is how others learn of that.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
 
     /// Makes everything committed so far durable.

@@ -259,6 +259,7 @@ fn sample() -> Batch {
             heartbeat: NOON,
             backlog_bytes: 4096,
             write_lag_ns: 3_000_000,
+            held: None,
         }),
         ..introduction()
     }

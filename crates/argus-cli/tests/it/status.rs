@@ -2,9 +2,11 @@
 
 use argus_model::paths::DataDir;
 use argus_spool::control::ControlPage;
+use argus_store::Batch;
+use argus_store::batch::{CollectorState, Hold};
 use serde_json::json;
 
-use crate::recording::Recording;
+use crate::recording::{NOON, Recording};
 
 #[test]
 fn status_as_json_holds_counts_ledger_and_collector() {
@@ -33,7 +35,7 @@ fn status_as_json_holds_counts_ledger_and_collector() {
             "collector": {
                 "pid": 1, "heartbeat": "2026-01-27T14:23:45.123456789Z",
                 "heartbeat_age_ms": null, "backlog_bytes": 4096, "write_lag_ms": 3.0,
-                "alive": false,
+                "alive": false, "held": null,
             },
         })
     );
@@ -43,6 +45,34 @@ fn status_as_json_holds_counts_ledger_and_collector() {
 fn a_store_without_a_collector_says_null() {
     let recording = Recording::of(&crate::recording::introduction());
     assert_eq!(recording.json(&["status"])["collector"], json!(null));
+}
+
+#[test]
+fn a_reader_that_holds_the_collector_back_is_named() {
+    let held = Batch {
+        collector: Some(CollectorState {
+            pid: 812,
+            held: Some(Hold {
+                since: NOON,
+                reader: Some(4_711),
+            }),
+            ..CollectorState::default()
+        }),
+        ..crate::recording::introduction()
+    };
+    let recording = Recording::of(&held);
+    let data = DataDir::of(recording.database());
+    argus_spool::place::prepare(&data).unwrap();
+    ControlPage::open(&data.control()).unwrap().beat(812);
+    assert_eq!(
+        recording.json(&["status"])["collector"]["held"],
+        json!({"since": "2026-01-27T14:23:45.123456789Z", "reader": 4711})
+    );
+    let shown = recording.argus(&["status"]).stdout;
+    assert!(
+        shown.contains("pid 812, held back by reader 4711 for "),
+        "{shown}"
+    );
 }
 
 #[test]

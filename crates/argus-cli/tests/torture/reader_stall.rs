@@ -1,4 +1,5 @@
-//! A reader that never ends its transaction: the collector goes on, and the WAL keeps within bounds.
+//! A reader that never ends its transaction: the collector goes on as long as the WAL may grow, then
+//! leaves everything in the spools and says who is in the way.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -60,6 +61,13 @@ fn a_stopped_reader_stops_nobody_and_the_wal_stays_bounded() {
         if now != stored {
             (stored, since) = (now, Instant::now());
         }
+    }
+    if stored < i64::from(records) {
+        let status = bed.argus(&["status", "--json"]).output().unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        let named = &status["collector"]["held"]["reader"];
+        assert_eq!(*named, reader.0.id(), "it says who is in the way");
+        assert_eq!(status["collector"]["alive"], true);
     }
     println!(
         "reader-stall: at most {} MiB of WAL, {stored} stored beside the reader",

@@ -8,7 +8,7 @@ use super::fixture::{
     at, described, end, event, log, metric, name, open, process_event, producer, sample, span,
 };
 use crate::Batch;
-use crate::batch::{CollectorState, GapRow, LedgerDelta, Position, SpanRow, Status};
+use crate::batch::{CollectorState, GapRow, Hold, LedgerDelta, Position, SpanRow, Status};
 use crate::query::{Counts, StoredGap, TimeRange};
 
 fn timed(number: u64, function: &str, seconds: i64, duration_ns: u64) -> SpanRow {
@@ -277,14 +277,25 @@ pub(super) fn the_collectors_account_is_the_last_one(bench: &mut Bench) {
         heartbeat: Timestamp::from_nanos(1),
         backlog_bytes: 7,
         write_lag_ns: 9,
+        held: Some(Hold {
+            since: Timestamp::from_nanos(5),
+            reader: None,
+        }),
     };
-    for heartbeat in [1, 2] {
+    for (heartbeat, reader) in [(1, Some(7)), (2, None), (3, Some(8))] {
         state.heartbeat = Timestamp::from_nanos(heartbeat);
+        state.held = state.held.map(|hold| Hold { reader, ..hold });
         bench.commit(&Batch {
             collector: Some(state),
             ..Batch::default()
         });
+        assert_eq!(bench.store.collector().unwrap(), Some(state));
     }
+    state.held = None;
+    bench.commit(&Batch {
+        collector: Some(state),
+        ..Batch::default()
+    });
     bench.commit(&Batch {
         ended: vec![span(1, 0)],
         ..Batch::default()

@@ -28,6 +28,7 @@ mod span_listing;
 mod spans;
 mod sums;
 mod verify;
+mod wal;
 mod walk;
 mod whose;
 mod writer;

@@ -200,7 +200,8 @@ fn header(view: &View, scene: &Scene<'_>, theme: &Theme, width: usize) -> Vec<Li
     let processes = format::count(state.processes().len(), "process", "processes");
     let summary = fit(&format!(" {applications} · {processes} · "), width);
     let left = width.saturating_sub(Span::raw(&summary).width());
-    let style = match state.is_silent(scene.now) {
+    let held = state.collector().is_some_and(|state| state.held.is_some());
+    let style = match held || state.is_silent(scene.now) {
         true => theme.mark,
         false => Style::new(),
     };
@@ -221,6 +222,16 @@ fn collector(scene: &Scene<'_>) -> String {
     let Some(collector) = scene.state.collector() else {
         return "no collector yet".to_owned();
     };
+    if let Some(hold) = collector.held {
+        let reader = hold
+            .reader
+            .map_or("a reader".into(), |pid| format!("reader {pid}"));
+        let age = format::elapsed(scene.now.since(hold.since));
+        return format!(
+            "collector {}: held back by {reader} for {age}",
+            collector.pid
+        );
+    }
     let age = format::elapsed(scene.now.since(collector.heartbeat));
     if scene.state.is_silent(scene.now) {
         return format!("collector {} has been silent for {age}", collector.pid);

@@ -3,7 +3,8 @@
 use argus_model::{ProducerId, SpanKey, SpanNumber};
 use argus_read::live::{Changes, LiveOptions, OutsideChanges};
 use argus_read::stored::{
-    CollectorState, ProducerLedger, Status, StoredOpenSpan, StoredRun, StoredSample, StoredSpan,
+    CollectorState, Hold, ProducerLedger, Status, StoredOpenSpan, StoredRun, StoredSample,
+    StoredSpan,
 };
 use insta::assert_snapshot;
 use ratatui::Terminal;
@@ -133,6 +134,7 @@ fn busy() -> LiveState {
                 heartbeat: second(11.8),
                 backlog_bytes: 2_048,
                 write_lag_ns: 3_400_000,
+                held: None,
             }),
             outside: Some(OutsideChanges {
                 samples: (1..=8).map(sample).collect(),
@@ -311,6 +313,33 @@ fn a_silent_collector_is_marked() {
     let expected = " 2 apps · 2 processes · collector 812 has been silent for 10 s";
     assert_eq!(line, expected);
     assert_eq!(shown.buffer[(40, 1)].fg, Color::Yellow);
+}
+
+#[test]
+fn a_reader_in_the_way_is_named() {
+    for (reader, expected) in [(Some(4_711), "reader 4711"), (None, "a reader")] {
+        let mut state = busy();
+        let changes = Changes {
+            collector: Some(CollectorState {
+                pid: 812,
+                heartbeat: second(2.0),
+                held: Some(Hold {
+                    since: second(1.0),
+                    reader,
+                }),
+                ..CollectorState::default()
+            }),
+            ..Changes::default()
+        };
+        state.apply(changes, second(12.0));
+        let mut shown = Shown::new(state);
+        let picture = shown.picture();
+        let line = picture.lines().nth(1).unwrap();
+        let expected =
+            format!(" 2 apps · 2 processes · collector 812: held back by {expected} for 11 s");
+        assert_eq!(line, expected);
+        assert_eq!(shown.buffer[(40, 1)].fg, Color::Yellow);
+    }
 }
 
 #[test]

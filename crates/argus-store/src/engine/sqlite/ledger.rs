@@ -133,17 +133,21 @@ fn save_position(
 fn save_collector(connection: &Connection, state: CollectorState) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO collector (one, pid, heartbeat_ns, backlog_bytes, write_lag_ns)
-             VALUES (1, ?1, ?2, ?3, ?4)
+            "INSERT INTO collector (one, pid, heartbeat_ns, backlog_bytes, write_lag_ns,
+                 held_since_ns, held_by_pid)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (one) DO UPDATE SET pid = excluded.pid,
                  heartbeat_ns = excluded.heartbeat_ns, backlog_bytes = excluded.backlog_bytes,
-                 write_lag_ns = excluded.write_lag_ns",
+                 write_lag_ns = excluded.write_lag_ns, held_since_ns = excluded.held_since_ns,
+                 held_by_pid = excluded.held_by_pid",
         )?
         .execute(params![
             state.pid,
             state.heartbeat.nanos(),
             count(state.backlog_bytes),
-            count(state.write_lag_ns)
+            count(state.write_lag_ns),
+            state.held.map(|hold| hold.since.nanos()),
+            state.held.and_then(|hold| hold.reader),
         ])
         .map(drop)
 }

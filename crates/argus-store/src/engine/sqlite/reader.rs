@@ -12,7 +12,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{free_query, functions, listing, span_listing};
-use crate::batch::CollectorState;
+use crate::batch::{CollectorState, Hold};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
@@ -142,13 +142,21 @@ impl Store for Reader {
 
     fn collector(&self) -> Result<Option<CollectorState>, ReadError> {
         self.one(
-            "SELECT pid, heartbeat_ns, backlog_bytes, write_lag_ns FROM collector",
+            "SELECT pid, heartbeat_ns, backlog_bytes, write_lag_ns, held_since_ns, held_by_pid
+             FROM collector",
             |row| {
                 Ok(CollectorState {
                     pid: row.get(0)?,
                     heartbeat: Timestamp::from_nanos(row.get(1)?),
                     backlog_bytes: unsigned(row, 2)?,
                     write_lag_ns: unsigned(row, 3)?,
+                    held: match row.get(4)? {
+                        Some(since) => Some(Hold {
+                            since: Timestamp::from_nanos(since),
+                            reader: row.get(5)?,
+                        }),
+                        None => None,
+                    },
                 })
             },
         )

@@ -11,6 +11,7 @@ use super::known::Known;
 use super::rollups::Rollups;
 use super::schema::{self, Found};
 use super::sums::{Changes, Noted};
+use super::wal::{Blocked, Wal};
 use super::{ledger, observed, prune, runs, sessions, spans};
 use crate::batch::{Batch, OpenSpan, Position};
 use crate::error::{CommitError, ReadError};
@@ -41,6 +42,7 @@ pub(super) struct Tally {
 /// Why a transaction is rolled back.
 enum Refusal {
     Superseded,
+    HeldBack(Blocked),
     Engine(rusqlite::Error),
 }
 
@@ -54,6 +56,7 @@ impl From<Refusal> for CommitError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Superseded => Self::Superseded,
+            Refusal::HeldBack(Blocked { readers }) => Self::HeldBack { readers },
             Refusal::Engine(error) => Self::Unwritable(error.into()),
         }
     }
@@ -85,6 +88,7 @@ pub(super) fn settle(connection: &Connection, found: &Found) -> rusqlite::Result
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: Connection,
+    wal: Wal,
     /// Absent after a failed transaction, read again before the next.
     known: Option<Known>,
     durability: Durability,
@@ -97,6 +101,7 @@ impl Writer {
         let known = Some(Known::load(&connection)?);
         let noted = Noted::watch(&connection)?;
         Ok(Self {
+            wal: Wal::of(&connection),
             connection,
             noted,
             known,
@@ -113,6 +118,13 @@ impl Writer {
         self.transact(|connection, _| write(connection))?;
         self.known = None;
         Ok(())
+    }
+
+    /// Before everything that adds more than a page or two.
+    fn make_room(&self) -> Result<(), Refusal> {
+        self.wal
+            .make_room(&self.connection)?
+            .map_err(Refusal::HeldBack)
     }
 
     fn transact(
@@ -159,6 +171,9 @@ impl Sink for Writer {
         if batch.is_empty() {
             return Ok(());
         }
+        if !batch.is_account() {
+            self.make_room()?;
+        }
         self.transact(|connection, known| write(connection, known, batch))?;
         self.durability = Durability::Pending;
         Ok(())
@@ -197,6 +212,7 @@ impl Sink for Writer {
             rows: 0,
             rest: Rest::Nothing,
         };
+        self.make_room()?;
         self.transact(|connection, known| {
             pruned = prune::slice(connection, known, retention, now, slice)?;
             if Rollups::sum_up(connection, now)? == Rest::More {

@@ -7,10 +7,11 @@ use super::super::{open as open_file, open_reader, schema};
 use super::Place;
 use super::damage::report;
 use crate::Batch;
-use crate::batch::{OpenSpan, SpanRow};
-use crate::conformance::fixture::{described, metric, name, open, span};
+use crate::batch::{CollectorState, Hold, OpenSpan, SpanRow};
+use crate::conformance::fixture::{at, described, metric, name, open, span};
 use crate::error::{CommitError, ReadError};
 use crate::query::{Cell, Page, SpanFilter, TimeRange};
+use crate::retention::Retention;
 
 #[test]
 fn a_commit_that_fails_leaves_nothing_and_can_be_repeated() {
@@ -100,6 +101,77 @@ fn a_span_that_another_program_wrote_does_not_shift_the_ids() {
     place.sink.commit(&batch).unwrap();
     let ids = "SELECT min(id), max(id), count(*) FROM spans WHERE number > 2";
     assert_eq!(place.lines(ids), ["1001|1100|100"]);
+}
+
+/// Spans with so much captured that a few hundred batches of them fill a WAL.
+fn heavy(first: u64) -> Batch {
+    let captured = Some(format!(r#"{{"i":{{"x":"{}"}}}}"#, "x".repeat(100_000)));
+    let heavy = |number| SpanRow {
+        captured: captured.clone(),
+        ..span(number, 0)
+    };
+    Batch {
+        ended: (first..first + 10).map(heavy).collect(),
+        ..Batch::default()
+    }
+}
+
+#[test]
+fn a_reader_that_does_not_move_holds_commits_back_before_the_wal_is_too_long() {
+    let mut place = Place::new(&Batch {
+        ended: vec![span(1, 0)],
+        ..Batch::default()
+    });
+    let foreign = place.foreign();
+    foreign.execute_batch("BEGIN").unwrap();
+    let count = |foreign: &rusqlite::Connection| -> i64 {
+        let count = "SELECT count(*) FROM spans";
+        foreign.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count(&foreign), 1);
+    let wal = place.database().with_extension("db-wal");
+    let length = || std::fs::metadata(&wal).unwrap().len();
+    let mut committed = 0;
+    let refused = loop {
+        match place.sink.commit(&heavy(2 + committed * 10)) {
+            Ok(()) => committed += 1,
+            Err(error) => break error,
+        }
+        assert!(length() <= 128 << 20, "{} bytes of WAL", length());
+    };
+    // The reader is this process, which is not what anybody wants to be told.
+    let CommitError::HeldBack { readers } = refused else {
+        panic!("{refused}");
+    };
+    assert!(readers.is_empty(), "{readers:?}");
+    let refused = place.sink.prune(&Retention::default(), at(9), 10);
+    assert!(matches!(refused, Err(CommitError::HeldBack { .. })));
+    let held = length();
+    let hold = Hold {
+        since: at(1),
+        reader: Some(7),
+    };
+    place
+        .sink
+        .commit(&Batch {
+            collector: Some(CollectorState {
+                held: Some(hold),
+                ..CollectorState::default()
+            }),
+            ..Batch::default()
+        })
+        .unwrap();
+    let told = place.reader().collector().unwrap().unwrap();
+    assert_eq!(told.held, Some(hold), "everybody else can know");
+    place.sink.sync().unwrap();
+    assert!(length() < held + (1 << 20));
+
+    assert_eq!(count(&foreign), 1);
+    foreign.execute_batch("COMMIT").unwrap();
+    place.sink.commit(&heavy(2 + committed * 10)).unwrap();
+    assert_eq!(count(&foreign), i64::try_from(committed).unwrap() * 10 + 11);
+    assert!(length() <= 64 << 20, "{} bytes of WAL", length());
+    assert_eq!(report(&place.database()).damage, []);
 }
 
 #[test]
