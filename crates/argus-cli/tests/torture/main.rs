@@ -30,6 +30,7 @@ mod namespaces;
 mod pid_reuse;
 mod read_only;
 mod reader_stall;
+mod retention;
 mod threads;
 mod upgrade;
 
