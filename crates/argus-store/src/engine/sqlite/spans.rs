@@ -303,11 +303,9 @@ struct Stretches<'c> {
 
 impl<'c> Stretches<'c> {
     fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
-        // A statement of several rows would keep a journal to undo a part of itself, were it not
-        // for `OR FAIL`; a failure undoes the whole transaction.
         let prepare = |values: &str| {
             let rows = [values; STRETCH].join(", ");
-            let insert = format!("INSERT OR FAIL INTO spans ({COLUMNS}) VALUES {rows}");
+            let insert = format!("INSERT INTO spans ({COLUMNS}) VALUES {rows}");
             connection.prepare_cached(&insert)
         };
         Ok(Self {
