@@ -21,7 +21,6 @@ use crate::failpoint;
 use crate::intake::{Intake, size_on_disk};
 use crate::notify::Followers;
 use crate::observer::Observer;
-use commit::RELEASE_EVERY;
 
 /// The pause between two looks while records flow.
 const PACE: Duration = Duration::from_millis(5);
@@ -244,15 +243,15 @@ impl Collector {
         if self.pruning == Rest::More {
             return PACE;
         }
-        if self.dirty || !self.removable.is_empty() {
-            return RELEASE_EVERY;
+        let mut longest = LONGEST_SLEEP;
+        if self.dirty {
+            // No look before: with a thousand idle programs each one is thousands of system calls.
+            longest = longest.min(self.until_sync().max(PACE));
         }
-        if self.living.is_empty() {
-            return LONGEST_SLEEP;
+        if !self.living.is_empty() {
+            longest = longest.min(SAMPLE_EVERY.saturating_sub(self.sampled_at.elapsed()));
         }
-        SAMPLE_EVERY
-            .saturating_sub(self.sampled_at.elapsed())
-            .min(LONGEST_SLEEP)
+        longest
     }
 
     /// Reads, commits, tells, syncs, releases, removes.

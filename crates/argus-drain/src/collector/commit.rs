@@ -18,7 +18,7 @@ use crate::intake::Intake;
 /// What was committed is durable after at most this.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// A chunk that a producer could use again is synced after at most this.
-pub(super) const RELEASE_EVERY: Duration = Duration::from_millis(50);
+const RELEASE_EVERY: Duration = Duration::from_millis(50);
 /// What was recorded is held against its limits this often,
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// and whenever this many rows have come, so that a flood does not outrun the limit of size.
@@ -245,9 +245,7 @@ impl Collector {
         if !self.dirty {
             return Ok(());
         }
-        let awaited = !self.removable.is_empty() || self.intakes.values().any(Intake::awaits_sync);
-        let patience = if awaited { RELEASE_EVERY } else { SYNC_EVERY };
-        if self.synced_at.elapsed() < patience {
+        if !self.until_sync().is_zero() {
             return Ok(());
         }
         self.synced_at = Instant::now();
@@ -265,6 +263,13 @@ impl Collector {
         failpoint::pass("after-release");
         self.remove_spools();
         Ok(())
+    }
+
+    /// How long what was committed may wait for its sync.
+    pub(super) fn until_sync(&self) -> Duration {
+        let awaited = !self.removable.is_empty() || self.intakes.values().any(Intake::awaits_sync);
+        let patience = if awaited { RELEASE_EVERY } else { SYNC_EVERY };
+        patience.saturating_sub(self.synced_at.elapsed())
     }
 
     fn remove_spools(&mut self) {
