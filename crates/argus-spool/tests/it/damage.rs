@@ -85,7 +85,7 @@ fn a_flipped_bit_in_the_tally_makes_up_no_losses() {
     // A loss that was: 5 records within 3 ns, in gap 1.
     let word = |number: u64| number.to_le_bytes();
     let told = [1 | 1 << 32, 5, 0, 7_000, 7_003].map(word).concat();
-    let mut lossy = original.clone();
+    let mut lossy = original;
     lossy[tally.clone()].copy_from_slice(&told);
     for bit in 20..64 {
         let mut flipped = lossy.clone();
