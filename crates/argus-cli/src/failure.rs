@@ -64,7 +64,8 @@ impl Advice for OpenError {
     fn exit(&self) -> Exit {
         match self {
             Self::Missing(_) => Exit::NotFound,
-            Self::Newer { .. }
+            Self::Older { .. }
+            | Self::Newer { .. }
             | Self::NotOurs(_)
             | Self::Network { .. }
             | Self::Damaged { .. }
@@ -75,6 +76,9 @@ impl Advice for OpenError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing(_) => "argus run -- COMMAND   (records a program)".into(),
+            Self::Older { .. } => {
+                "argus collector   (brings it up to date, or says why not)".into()
+            }
             Self::Newer { .. } => "argus --version   (a newer one is installed somewhere)".into(),
             Self::NotOurs(_) => "argus status --db FILE   (name a database of your own)".into(),
             Self::Network { .. } => "argus status --db FILE   (name one on a local disk)".into(),

@@ -25,10 +25,11 @@ pub(crate) fn open_store(data: &DataDir) -> Result<Box<dyn Store>> {
     Ok(argus_store::open_reader(data.database())?)
 }
 
-/// Opens the store for reading; `None` where nothing is recorded yet.
+/// Opens the store for reading; `None` where there is nothing to read yet: nothing is recorded, or an
+/// older Argus's store waits for the collector to bring it up to date.
 pub(crate) fn store_if_any(data: &DataDir) -> Result<Option<Box<dyn Store>>, OpenError> {
     match argus_store::open_reader(data.database()) {
-        Err(OpenError::Missing(_)) => Ok(None),
+        Err(OpenError::Missing(_) | OpenError::Older { .. }) => Ok(None),
         opened => opened.map(Some),
     }
 }

@@ -11,6 +11,16 @@ pub enum OpenError {
     /// There is no store yet at this place.
     #[error("nothing recorded yet at {0}")]
     Missing(PathBuf),
+    /// An older Argus has written it; the collector brings it up to date before anybody reads it.
+    #[error("{path} was written by an older Argus (schema {found}, this one reads {known})")]
+    Older {
+        /// The store.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The schema version this program reads.
+        known: u32,
+    },
     /// A newer Argus has written it; it was not changed.
     #[error("{path} was written by a newer Argus (schema {found}, this one knows up to {known})")]
     Newer {

@@ -142,7 +142,8 @@ impl Session {
         }
         self.pace.sought(now);
         self.store = match (self.options.open)() {
-            Err(OpenError::Missing(_)) => None,
+            // Not there yet, or the collector is about to bring it up to date.
+            Err(OpenError::Missing(_) | OpenError::Older { .. }) => None,
             opened => opened?,
         };
         if self.store.is_some() {

@@ -85,14 +85,23 @@ fn writer(database: &Path) -> Result<writer::Writer, OpenError> {
 pub fn open_reader(database: &Path) -> Result<Box<dyn Store>, OpenError> {
     place::check(database)?;
     let connection = open(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    match schema::inspect(&connection, database)? {
-        Found::Ours(version) if version == schema::KNOWN => {}
-        // Blank, or written by an older Argus: the collector is about to migrate it.
-        Found::Ours(_) | Found::Blank => return Err(OpenError::Missing(database.to_owned())),
-    }
+    require_current(&connection, database)?;
     let reader = reader::Reader::new(connection, database)
         .map_err(|error| schema::refuse(database, error))?;
     Ok(Box::new(reader))
+}
+
+/// Refuses a store that the collector has not made, or not brought up to date.
+fn require_current(connection: &Connection, database: &Path) -> Result<(), OpenError> {
+    match schema::inspect(connection, database)? {
+        Found::Ours(found) if found < schema::KNOWN => Err(OpenError::Older {
+            path: database.to_owned(),
+            found,
+            known: schema::KNOWN,
+        }),
+        Found::Ours(_) => Ok(()),
+        Found::Blank => Err(OpenError::Missing(database.to_owned())),
+    }
 }
 
 /// The schema version of the store at this place; 0 for a file that nothing was written to yet.
@@ -121,10 +130,7 @@ pub fn check_place(database: &Path) -> Result<(), OpenError> {
 pub fn check(database: &Path, watch: Watch<'_>) -> Result<Report, OpenError> {
     place::check(database)?;
     let connection = open(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    match schema::inspect(&connection, database)? {
-        Found::Ours(version) if version == schema::KNOWN => {}
-        Found::Ours(_) | Found::Blank => return Err(OpenError::Missing(database.to_owned())),
-    }
+    require_current(&connection, database)?;
     Ok(verify::run(&connection, watch))
 }
 
