@@ -313,7 +313,7 @@ impl Writer {
             let length = out.used();
             let total = format::padded(RECORD_HEAD + length as u32);
             let padding = record.add((RECORD_HEAD + length as u32) as usize);
-            if room >= length + 8 + 7 {
+            if room >= length + 8 {
                 // Whole, without a look at what is there: reading back bytes that were just stored one
                 // by one holds the processor up. What is zeroed beyond the padding is unpublished.
                 padding.cast::<u64>().write_unaligned(0);

@@ -12,6 +12,7 @@ mod fork;
 mod host;
 mod model;
 mod order;
+mod parting;
 mod reuse;
 mod roles;
 mod signals;

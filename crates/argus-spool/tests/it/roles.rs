@@ -97,6 +97,7 @@ fn play() {
         "threads" => super::death::emit_from_threads(argument.parse().unwrap()),
         "model" => super::model::host(argument.parse().unwrap()),
         "order" => super::order::host(),
+        "parting" => super::parting::host(),
         "reuse" => super::reuse::host(),
         "small" => super::small::host(),
         other => panic!("no role {other}"),
