@@ -153,10 +153,7 @@ mod tests {
     use super::*;
 
     fn refused(words: &[&str]) -> String {
-        match plan(words) {
-            Ok(_) => "nothing wrong".to_owned(),
-            Err(error) => error.to_string(),
-        }
+        crate::tests::refusal(plan(words))
     }
 
     #[test]

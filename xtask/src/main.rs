@@ -169,6 +169,14 @@ fn find(name: &str) -> Result<&'static Command> {
 mod tests {
     use super::*;
 
+    /// Why a plan was refused, or that it was not.
+    pub(crate) fn refusal<T>(plan: Result<T>) -> String {
+        match plan {
+            Ok(_) => "nothing wrong".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
     fn check(words: &[&str], expected: &str) {
         let seen = match parse(words) {
             Ok(Request::Usage) => "usage".to_owned(),
