@@ -11,6 +11,7 @@
 
 pub mod codec;
 pub mod identity;
+pub mod measure;
 pub mod name;
 pub mod paths;
 pub mod record;
@@ -19,6 +20,7 @@ pub mod time;
 pub mod value;
 
 pub use identity::{ProducerId, SpanKey, SpanNumber};
+pub use measure::{Measure, Measures};
 pub use name::{NameKind, NameNumber, NameText};
 pub use record::{Kind, Record};
 pub use time::{Monotonic, Timestamp};
