@@ -235,6 +235,7 @@ impl Observer for Outside {
             cpu_percent: reading.cpu_percent,
             rss_bytes: reading.rss_bytes,
             threads: reading.threads,
+            measures: reading.measures,
         })
     }
 }

@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
+use argus_model::{Measure, Measures};
 use argus_store::query::{StoredMetric, StoredSample};
-use serde::Serialize;
+use argus_tui::format;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::exit::Exit;
@@ -46,6 +48,33 @@ pub(crate) struct Sample<'a> {
     cpu_percent: f64,
     memory_mb: f64,
     threads: u32,
+    #[serde(flatten)]
+    measures: MeasuresJson<'a>,
+}
+
+/// Every measure by its name; `null` where it is not known.
+#[derive(Debug)]
+pub(crate) struct MeasuresJson<'a>(pub(crate) &'a Measures);
+
+impl Serialize for MeasuresJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_map(Measure::ALL.map(|measure| (measure.name(), number(self.0, measure))))
+    }
+}
+
+/// A count without a fraction, anything else as it is.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and a count is whole and not negative"
+)]
+fn number(measures: &Measures, measure: Measure) -> Value {
+    match measures.get(measure) {
+        Some(count) if measure.is_count() => Value::from(count as u64),
+        Some(value) => Value::from(value),
+        None => Value::Null,
+    }
 }
 
 /// A named reading as JSON tells it.
@@ -111,6 +140,7 @@ impl<'a> From<&'a StoredSample> for Sample<'a> {
             cpu_percent: sample.cpu_percent,
             memory_mb: sample.memory_mb,
             threads: sample.threads,
+            measures: MeasuresJson(&sample.measures),
         }
     }
 }
@@ -137,6 +167,11 @@ impl Listed for StoredSample {
         ("CPU %", Align::Right),
         ("MEMORY MB", Align::Right),
         ("THREADS", Align::Right),
+        ("READ", Align::Right),
+        ("WRITTEN", Align::Right),
+        ("RECEIVED", Align::Right),
+        ("SENT", Align::Right),
+        ("FDS", Align::Right),
         ("PID", Align::Right),
         ("APP", Align::Left),
     ];
@@ -147,11 +182,17 @@ impl Listed for StoredSample {
     }
 
     fn cells(&self) -> Vec<Cell> {
+        let shown = |measure| Cell::from(format::measure(measure, self.measures.get(measure)));
         vec![
             Cell::toned(&local(self.at), Tone::Faint),
             format!("{:.1}", self.cpu_percent).into(),
             format!("{:.1}", self.memory_mb).into(),
             self.threads.to_string().into(),
+            shown(Measure::DiskReadRate),
+            shown(Measure::DiskWriteRate),
+            shown(Measure::NetworkReceiveRate),
+            shown(Measure::NetworkSendRate),
+            shown(Measure::Descriptors),
             self.pid.to_string().into(),
             Cell::from(&self.app_name),
         ]

@@ -445,6 +445,7 @@ impl Collector {
                     cpu_percent: reading.cpu_percent,
                     rss_bytes: reading.rss_bytes,
                     threads: reading.threads,
+                    measures: reading.measures,
                 });
             }
         }

@@ -15,8 +15,8 @@ use argus_model::time::ClockAnchor;
 use argus_model::{Kind, Monotonic, NameKind, NameText, ProducerId, SpanKey, SpanNumber};
 use argus_spool::read::{Phase, RawRecord};
 use argus_store::batch::{
-    Batch, GapRow, LedgerDelta, OpenSpan, ProducerRow, RunKey, SessionEventRow, SpanRow, Status,
-    Subject, Thread,
+    Batch, GapRow, LedgerDelta, OpenSpan, Parent, ProducerRow, RunKey, SessionEventRow, SpanRow,
+    Status, Subject, Thread,
 };
 
 use argus_store::sink::KnownProducer;
@@ -170,6 +170,7 @@ impl Fold {
                     process_name: info.process_name.to_owned(),
                     command_line: info.command_line.to_owned(),
                     hostname: info.hostname.to_owned(),
+                    parent: Parent::known(info.parent_pid, info.parent_start_ticks),
                 };
                 chunk.subjects.insert(number, Arc::new(subject));
             }
@@ -180,6 +181,7 @@ impl Fold {
                     process_name: info.process_name.to_owned(),
                     command_line: info.command_line.to_owned(),
                     hostname: info.hostname.to_owned(),
+                    parent: Parent::known(info.parent_pid, 0),
                 });
                 self.observer = info.runtime == OBSERVER_RUNTIME;
                 if phase == Phase::New {
@@ -188,7 +190,6 @@ impl Fold {
                         subject: Arc::clone(&self.subject),
                         runtime: info.runtime.to_owned(),
                         argus_version: info.argus_version.to_owned(),
-                        parent_pid: info.parent_pid,
                         seen_at: now,
                     });
                 }

@@ -2,6 +2,7 @@
 //!
 //! How a process is watched belongs to the observers, which this crate does not know; whoever runs
 //! the collector hands one in.
+use argus_model::Measures;
 
 /// A process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Reading {
     pub rss_bytes: u64,
     /// Number of threads.
     pub threads: u32,
+    /// What else is known of it.
+    pub measures: Measures,
 }
 
 /// Watches processes. Deaths must wake the collector (see

@@ -8,6 +8,7 @@
 
 use crate::codec::{Decoder, Encoder, Full, Malformed, Packed};
 use crate::identity::SpanNumber;
+use crate::measure::Measures;
 use crate::name::{NameNumber, NameText};
 use crate::time::{ClockAnchor, Monotonic, Timestamp};
 use crate::value::Value;
@@ -169,6 +170,10 @@ pub struct SubjectInfo<'a> {
     pub command_line: &'a str,
     /// The machine's name.
     pub hostname: &'a str,
+    /// Its parent's pid; 0 when unknown.
+    pub parent_pid: u32,
+    /// Its parent's start time in clock ticks since boot; 0 when unknown.
+    pub parent_start_ticks: u64,
 }
 
 /// How a span ended.
@@ -292,6 +297,8 @@ pub enum Record<'a> {
         rss_bytes: u64,
         /// Number of threads.
         threads: u32,
+        /// What else is known of it.
+        measures: Measures,
     },
     /// Something happened to a process.
     ProcessEvent {
@@ -303,6 +310,8 @@ pub enum Record<'a> {
         event_type: &'a str,
         /// Exit code, −N for signal N, absent when unknown.
         exit_code: Option<i32>,
+        /// What else there is to say: a JSON object, empty when nothing.
+        detail: &'a str,
     },
 }
 

@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use argus_model::Monotonic;
+use argus_model::{Measures, Monotonic};
 
 use crate::platform;
 use crate::process::{AttachError, Target, explain};
@@ -33,6 +33,8 @@ pub struct Reading {
     pub rss_bytes: u64,
     /// Number of threads.
     pub threads: u32,
+    /// What else is known of it.
+    pub measures: Measures,
 }
 
 /// Measures one process, again and again.
@@ -104,6 +106,7 @@ impl Sampler {
             cpu_percent: now.percent_since(self.last),
             rss_bytes: pages * platform::page_size(),
             threads: stat.threads,
+            measures: Measures::NONE,
         };
         self.last = now;
         Ok(Some(reading))

@@ -23,34 +23,42 @@ enum Body {
         process_name: String,
         command_line: String,
         hostname: String,
+        parent_pid: u32,
+        parent_start_ticks: u64,
     },
 }
 
 // Survives a fork: what was defined in the parent means the same in the child.
-static NEXT: AtomicU32 = AtomicU32::new(1);
+static NEXT_NAME: AtomicU32 = AtomicU32::new(1);
+/// Far from the names': those are few and live as long as the program, so that a table by number
+/// tells which are written; subjects come and go without end.
+static NEXT_SUBJECT: AtomicU32 = AtomicU32::new(FIRST_SUBJECT);
+const FIRST_SUBJECT: u32 = 1 << 31;
 
 /// Gives a name its number. The memory is never freed: keep one per function, never one per call.
 pub fn define(name: NameText) -> &'static Definition {
-    leak(Body::Name(name))
+    Box::leak(Box::new(Definition {
+        number: NEXT_NAME.fetch_add(1, Ordering::Relaxed),
+        body: Body::Name(name),
+    }))
 }
 
-/// Gives an observed process its number. The memory is never freed: keep one per process observed.
-pub fn describe(subject: &SubjectInfo<'_>) -> &'static Definition {
-    leak(Body::Subject {
+/// Gives an observed process its number. Keep one per process observed, for as long as it is.
+pub fn describe(subject: &SubjectInfo<'_>) -> Definition {
+    let body = Body::Subject {
         pid: subject.pid,
         start_ticks: subject.start_ticks,
         app_name: subject.app_name.to_owned(),
         process_name: subject.process_name.to_owned(),
         command_line: subject.command_line.to_owned(),
         hostname: subject.hostname.to_owned(),
-    })
-}
-
-fn leak(body: Body) -> &'static Definition {
-    Box::leak(Box::new(Definition {
-        number: NEXT.fetch_add(1, Ordering::Relaxed),
+        parent_pid: subject.parent_pid,
+        parent_start_ticks: subject.parent_start_ticks,
+    };
+    Definition {
+        number: NEXT_SUBJECT.fetch_add(1, Ordering::Relaxed),
         body,
-    }))
+    }
 }
 
 impl Definition {
@@ -88,6 +96,8 @@ impl Definition {
                 process_name,
                 command_line,
                 hostname,
+                parent_pid,
+                parent_start_ticks,
             } => {
                 let info = SubjectInfo {
                     pid: *pid,
@@ -96,6 +106,8 @@ impl Definition {
                     process_name,
                     command_line,
                     hostname,
+                    parent_pid: *parent_pid,
+                    parent_start_ticks: *parent_start_ticks,
                 };
                 Record::Subject(self.number, info).encode(out)
             }

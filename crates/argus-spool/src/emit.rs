@@ -50,7 +50,7 @@ impl Thread {
         self,
         kind: Kind,
         weight: Weight,
-        definitions: &[&'static Definition],
+        definitions: &[&Definition],
         body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Appended {
         self.write(|pen| pen.append(kind, weight, definitions, body))
@@ -198,7 +198,7 @@ pub fn append_in_order(
 pub fn append(
     kind: Kind,
     weight: Weight,
-    definitions: &[&'static Definition],
+    definitions: &[&Definition],
     body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
 ) -> Appended {
     Thread::mine().append(kind, weight, definitions, body)

@@ -4,6 +4,7 @@
 //! read the clock, encode into the chunk behind the last record, checksum, publish, look whether
 //! the collector wants to be woken.
 
+use std::collections::BTreeSet;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,6 +72,9 @@ pub(crate) struct Writer {
     wanted: u32,
     /// By definition number: the generation serial in which it was last defined.
     defined: Vec<u32>,
+    /// The subjects that were defined in the generation with the serial `subjects_of`.
+    subjects: BTreeSet<u32>,
+    subjects_of: u32,
     serial: u32,
     /// Until when not to look for room again, and why there was none.
     no_room: Option<(u64, LossReason)>,
@@ -138,6 +142,8 @@ impl Writer {
             opened_at: Monotonic::default(),
             wanted: MIN_CHUNK,
             defined: Vec::new(),
+            subjects: BTreeSet::new(),
+            subjects_of: 0,
             serial: 0,
             no_room: None,
             sleeping: process.control.sleeping(),
@@ -190,7 +196,7 @@ impl Writer {
         &mut self,
         kind: Kind,
         weight: Weight,
-        definitions: &[&'static Definition],
+        definitions: &[&Definition],
         body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Appended {
         let reading = self.clock.now();
@@ -203,7 +209,7 @@ impl Writer {
         (now, tick): (Monotonic, Tick),
         kind: Kind,
         weight: Weight,
-        definitions: &[&'static Definition],
+        definitions: &[&Definition],
         mut body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Appended {
         let mut least = MIN_CHUNK;
@@ -264,7 +270,7 @@ impl Writer {
 
     /// Writes the definitions that this generation does not have yet.
     #[inline]
-    fn define(&mut self, definitions: &[&'static Definition], limit: u32) -> Result<(), Full> {
+    fn define(&mut self, definitions: &[&Definition], limit: u32) -> Result<(), Full> {
         for definition in definitions {
             if !self.has_defined(definition) {
                 self.define_first(definition, limit)?;
@@ -282,11 +288,28 @@ impl Writer {
     #[cold]
     fn define_first(&mut self, definition: &Definition, limit: u32) -> Result<(), Full> {
         let index = definition.number().0 as usize;
+        if definition.kind() == Kind::Subject {
+            return self.define_subject(definition, limit);
+        }
         self.write(definition.kind(), limit, |out| definition.encode(out))?;
         if self.defined.len() <= index {
             self.defined.resize(index + 64, 0);
         }
         self.defined[index] = self.serial;
+        Ok(())
+    }
+
+    /// Subjects come and go: those of a generation are kept in a set that ends with it.
+    fn define_subject(&mut self, definition: &Definition, limit: u32) -> Result<(), Full> {
+        if self.subjects_of != self.serial {
+            self.subjects.clear();
+            self.subjects_of = self.serial;
+        }
+        let number = definition.number().0;
+        if !self.subjects.contains(&number) {
+            self.write(Kind::Subject, limit, |out| definition.encode(out))?;
+            self.subjects.insert(number);
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use argus_model::record::{Gap, OBSERVER_RUNTIME};
-use argus_model::{NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
+use argus_model::{Measures, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 /// One run of one process: what joins the view from inside with the view from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -49,6 +49,27 @@ pub struct Subject {
     pub command_line: String,
     /// The machine's name.
     pub hostname: String,
+    /// The process that started it, where that is known.
+    pub parent: Option<Parent>,
+}
+
+/// A process's parent, on the same machine and in the same boot and pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Parent {
+    /// Its pid.
+    pub pid: u32,
+    /// Its start time in clock ticks since boot, where that is known.
+    pub start_ticks: Option<u64>,
+}
+
+impl Parent {
+    /// From numbers of which 0 stands for "unknown".
+    pub fn known(pid: u32, start_ticks: u64) -> Option<Self> {
+        (pid != 0).then_some(Self {
+            pid,
+            start_ticks: (start_ticks != 0).then_some(start_ticks),
+        })
+    }
 }
 
 /// A producer as it describes itself. Upserted: the last description holds.
@@ -62,8 +83,6 @@ pub struct ProducerRow {
     pub runtime: String,
     /// Version of Argus that writes.
     pub argus_version: String,
-    /// Its parent's pid, 0 when unknown.
-    pub parent_pid: u32,
     /// When the collector first read from it.
     pub seen_at: Timestamp,
 }
@@ -159,6 +178,8 @@ pub struct SampleRow {
     pub rss_bytes: u64,
     /// Number of threads.
     pub threads: u32,
+    /// What else is known of it.
+    pub measures: Measures,
 }
 
 /// A log line.
@@ -193,6 +214,8 @@ pub struct ProcessEventRow {
     pub event_type: String,
     /// Exit code, −N for signal N, absent when unknown.
     pub exit_code: Option<i32>,
+    /// What else there is to say: a JSON object.
+    pub detail: Option<String>,
 }
 
 /// One reading of a named quantity.

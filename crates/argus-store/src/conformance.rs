@@ -96,6 +96,7 @@ laws! {
         samples_logs_events_and_metrics_read_back,
         rows_about_processes_are_filtered,
         a_run_seen_from_inside_and_outside_is_one,
+        a_run_keeps_the_first_parent_that_was_told,
         a_terminated_event_ends_its_run,
         a_run_goes_on_when_its_program_executes_another,
         what_is_not_a_number_does_not_stop_a_batch;

@@ -7,9 +7,9 @@
 use std::ops::ControlFlow;
 
 use argus_model::session::SessionStatus;
-use argus_model::{SpanKey, SpanNumber, Timestamp};
+use argus_model::{Measures, SpanKey, SpanNumber, Timestamp};
 
-use crate::batch::{CollectorState, RunKey, Status};
+use crate::batch::{CollectorState, Parent, RunKey, Status};
 use crate::error::ReadError;
 
 /// Which end of a listing comes first.
@@ -171,6 +171,8 @@ pub struct StoredRun {
     pub ended_at: Option<Timestamp>,
     /// Exit code, −N for signal N, absent when unknown or alive.
     pub exit_code: Option<i32>,
+    /// The process that started it, where that is known.
+    pub parent: Option<Parent>,
 }
 
 /// Which rows about processes: samples, logs, events, metrics.
@@ -205,6 +207,8 @@ pub struct StoredSample {
     pub memory_mb: f64,
     /// Number of threads.
     pub threads: u32,
+    /// What else is known of it.
+    pub measures: Measures,
 }
 
 /// A row of `log_entries`.
@@ -247,6 +251,8 @@ pub struct StoredProcessEvent {
     pub event_type: String,
     /// Exit code.
     pub exit_code: Option<i32>,
+    /// What else there is to say: a JSON object.
+    pub detail: Option<String>,
 }
 
 /// A row of `metrics`.

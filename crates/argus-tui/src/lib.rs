@@ -19,6 +19,7 @@ mod pace;
 mod input;
 mod terminal;
 
+pub mod format;
 pub mod sanitize;
 
 pub use sanitize::sanitize;

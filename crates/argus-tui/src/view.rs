@@ -13,7 +13,6 @@ mod activity;
 mod vitals;
 
 mod arguments;
-mod format;
 mod theme;
 
 use std::collections::HashSet;

@@ -11,9 +11,9 @@ use argus_model::paths::DataDir;
 use argus_spool::control::{ControlPage, HEARTBEAT_GOOD_FOR};
 use argus_spool::format::MIN_CHUNK;
 use argus_spool::read::producers;
+use argus_tui::format;
 use rustix::fs::{major, minor};
 
-use super::data::size;
 use super::finding::{Finding, Section};
 use crate::moment::duration;
 use crate::open::store_if_any;
@@ -95,7 +95,7 @@ fn at_work(control: ControlPage, data: &DataDir, pid: u32) -> String {
     );
     let state = store_if_any(data).ok().flatten();
     if let Some(Ok(Some(state))) = state.map(|store| store.collector()) {
-        let behind = size(state.backlog_bytes);
+        let behind = format::bytes(state.backlog_bytes);
         let lag = duration(state.write_lag_ns);
         text.push_str(&format!(", {behind} behind, write lag {lag}"));
     }
@@ -175,7 +175,7 @@ fn waiting(waiting: &Waiting, collector_lives: bool) -> Finding {
         } else {
             "programs"
         },
-        size(bytes),
+        format::bytes(bytes),
         grouped(dead)
     );
     if unknown > 0 {
@@ -197,7 +197,11 @@ fn waiting(waiting: &Waiting, collector_lives: bool) -> Finding {
 /// Judges by the room for one more chunk: what finds none is lost.
 fn budget((used, budget): (u64, u64)) -> Finding {
     let next = used.saturating_add(MIN_CHUNK.into());
-    let found = format!("{} of {} used by spools", size(used), size(budget));
+    let found = format!(
+        "{} of {} used by spools",
+        format::bytes(used),
+        format::bytes(budget)
+    );
     let advice =
         "argus status   (stores what waits), or more room: argus collector --spool-budget 4G";
     if next > budget {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use argus_model::paths::DataDir;
 use argus_spool::probe;
 use argus_store::OpenError;
+use argus_tui::format;
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::geteuid;
 
@@ -26,20 +27,6 @@ pub(super) fn check(data: &DataDir) -> Section {
         findings.push(spool(&data.spool()));
     }
     Section::new("Data", findings)
-}
-
-/// A number of bytes as people read it.
-pub(super) fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = bytes as f64;
-    for unit in ["bytes", "KiB", "MiB"] {
-        if value < 1024.0 {
-            let decimals = usize::from(unit != "bytes" && value < 99.95);
-            return format!("{value:.decimals$} {unit}");
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} GiB")
 }
 
 fn folder(data: &DataDir) -> Finding {
@@ -117,7 +104,7 @@ fn file_system(data: &DataDir) -> Finding {
 }
 
 fn judge_file_system(kind: &str, free: u64) -> Finding {
-    let found = format!("{kind}, {} free", size(free));
+    let found = format!("{kind}, {} free", format::bytes(free));
     if matches!(kind, "btrfs" | "bcachefs" | "zfs") {
         return Finding::off(
             "file system",
@@ -181,8 +168,8 @@ fn database(data: &DataDir) -> Finding {
     let found = format!(
         "{}, {}, WAL {}, schema {version}",
         path.display(),
-        size(length("")),
-        size(wal)
+        format::bytes(length("")),
+        format::bytes(wal)
     );
     if wal > LARGE_WAL {
         let advice = "a program that reads the database holds it back: fuser -v on the file tells";
@@ -234,19 +221,6 @@ mod tests {
         assert_eq!(judge_file_system("ext4", 5 << 30).verdict, Verdict::Ok);
         assert_eq!(judge_file_system("ext4", 5 << 20).verdict, Verdict::Off);
         assert_eq!(judge_file_system("btrfs", 5 << 30).verdict, Verdict::Off);
-    }
-
-    #[test]
-    fn sizes_have_a_unit() {
-        for (bytes, text) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1536, "1.5 KiB"),
-            (300 << 20, "300 MiB"),
-            (5 << 30, "5.0 GiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 
     #[test]

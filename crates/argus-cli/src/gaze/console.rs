@@ -266,7 +266,7 @@ fn megabytes(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use argus_model::Monotonic;
+    use argus_model::{Measures, Monotonic};
 
     use super::*;
 
@@ -275,6 +275,7 @@ mod tests {
         cpu_percent: 45.23,
         rss_bytes: 269_274_317,
         threads: 4,
+        measures: Measures::NONE,
     };
 
     #[test]

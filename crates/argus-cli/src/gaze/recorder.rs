@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records about one process.
 pub(crate) struct Recorder {
-    subject: &'static Definition,
+    subject: Definition,
     records: AtomicU64,
     samples: AtomicU64,
     lines: AtomicU64,
@@ -65,6 +65,8 @@ impl Recorder {
             process_name: &target.process_name,
             command_line: &target.command_line,
             hostname: &platform::hostname(),
+            parent_pid: 0,
+            parent_start_ticks: 0,
         });
         Self {
             subject,
@@ -94,6 +96,7 @@ impl Recorder {
             cpu_percent: reading.cpu_percent,
             rss_bytes: reading.rss_bytes,
             threads: reading.threads,
+            measures: reading.measures,
         })
     }
 
@@ -119,6 +122,7 @@ impl Recorder {
             at: platform::monotonic_now(),
             event_type,
             exit_code,
+            detail: "",
         })
     }
 
@@ -138,7 +142,7 @@ impl Recorder {
 
     fn record(&self, record: &Record<'_>) -> u64 {
         let kind: Kind = record.kind();
-        let appended = argus_spool::append(kind, Weight::Normal, &[self.subject], |out, _| {
+        let appended = argus_spool::append(kind, Weight::Normal, &[&self.subject], |out, _| {
             record.encode(out)
         });
         if appended == Appended::Lost {

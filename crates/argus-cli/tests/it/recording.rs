@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argus_model::record::{Gap, LossReason};
-use argus_model::{Monotonic, NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
+use argus_model::{
+    Measures, Monotonic, NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp,
+};
 use argus_store::Batch;
 use argus_store::batch::*;
 use serde_json::Value;
@@ -132,6 +134,7 @@ fn subject() -> Arc<Subject> {
         process_name: "python3".into(),
         command_line: "python3 prices.py".into(),
         hostname: "here".into(),
+        parent: None,
     })
 }
 
@@ -189,7 +192,6 @@ pub(crate) fn introduction() -> Batch {
             subject: subject(),
             runtime: "python 3.12".into(),
             argus_version: "0.1.0".into(),
-            parent_pid: 1,
             seen_at: before(2_000),
         }],
         ..Batch::default()
@@ -218,6 +220,7 @@ fn sample() -> Batch {
             cpu_percent: 12.5,
             rss_bytes: 64 << 20,
             threads: 3,
+            measures: Measures::NONE,
         }],
         logs: vec![log("started"), log("out of oil")],
         process_events: vec![ProcessEventRow {
@@ -225,6 +228,7 @@ fn sample() -> Batch {
             subject: subject(),
             event_type: "started".into(),
             exit_code: None,
+            detail: None,
         }],
         metrics: vec![MetricRow {
             at: before(400),

@@ -49,7 +49,6 @@ impl Fold {
                 span,
                 level,
             } => {
-                let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
                 batch.logs.push(LogRow {
                     at: clock.wall(*at),
                     subject: subject(whose),
@@ -67,6 +66,7 @@ impl Fold {
                 cpu_percent,
                 rss_bytes,
                 threads,
+                measures,
             } => {
                 batch.samples.push(SampleRow {
                     at: clock.wall(*at),
@@ -74,6 +74,7 @@ impl Fold {
                     cpu_percent: *cpu_percent,
                     rss_bytes: *rss_bytes,
                     threads: *threads,
+                    measures: *measures,
                 });
             }
             Record::ProcessEvent {
@@ -81,18 +82,24 @@ impl Fold {
                 at,
                 event_type,
                 exit_code,
+                detail,
             } => {
                 batch.process_events.push(ProcessEventRow {
                     at: clock.wall(*at),
                     subject: subject(whose),
                     event_type: (*event_type).to_owned(),
                     exit_code: *exit_code,
+                    detail: present(detail),
                 });
             }
             // All others were taken before; a match on `Record` would have to repeat them.
             _ => {}
         }
     }
+}
+
+fn present(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn source_word(source: LogSource) -> &'static str {

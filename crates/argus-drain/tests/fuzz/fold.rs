@@ -79,7 +79,6 @@ fn fold(mut input: &[u8], producer: ProducerId) -> Batch {
         subject: fold.subject().clone(),
         runtime: String::new(),
         argus_version: String::new(),
-        parent_pid: 1,
         seen_at: NOW,
     });
     let mut news = 0;

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::codec::{Decoder, Malformed};
 use crate::identity::SpanNumber;
+use crate::measure::Measures;
 use crate::name::{NameNumber, NameText};
 use crate::time::Monotonic;
 use crate::value::Value;
@@ -73,6 +74,7 @@ pub(super) fn record<'a>(kind: Kind, input: &mut Decoder<'a>) -> Result<Record<'
             cpu_percent: input.f64()?,
             rss_bytes: input.varint()?,
             threads: input.varint_u32()?,
+            measures: Measures::decode(input)?,
         },
         Kind::ProcessEvent => {
             let at = moment(input)?;
@@ -83,6 +85,7 @@ pub(super) fn record<'a>(kind: Kind, input: &mut Decoder<'a>) -> Result<Record<'
                 at,
                 exit_code: known.then_some(code),
                 event_type: input.text()?,
+                detail: added(input, Decoder::text)?,
             }
         }
     })
@@ -125,7 +128,20 @@ fn subject<'a>(input: &mut Decoder<'a>) -> Result<SubjectInfo<'a>, Malformed> {
         process_name: input.text()?,
         command_line: input.text()?,
         hostname: input.text()?,
+        parent_pid: added(input, Decoder::varint_u32)?,
+        parent_start_ticks: added(input, Decoder::varint)?,
     })
+}
+
+/// A field that came later: producers of before leave it out.
+fn added<'a, T: Default>(
+    input: &mut Decoder<'a>,
+    read: impl FnOnce(&mut Decoder<'a>) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
+    if input.is_empty() {
+        return Ok(T::default());
+    }
+    read(input)
 }
 
 fn log<'a>(subject: u32, input: &mut Decoder<'a>) -> Result<Record<'a>, Malformed> {

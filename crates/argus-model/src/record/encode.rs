@@ -173,20 +173,24 @@ fn observed(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
             cpu_percent,
             rss_bytes,
             threads,
+            measures,
             ..
         } => {
             out.f64(*cpu_percent)?;
             out.varint(*rss_bytes)?;
-            out.varint((*threads).into())
+            out.varint((*threads).into())?;
+            measures.encode(out)
         }
         Record::ProcessEvent {
             event_type,
             exit_code,
+            detail,
             ..
         } => {
             out.u8(u8::from(exit_code.is_some()))?;
             out.signed(exit_code.unwrap_or(0).into())?;
-            out.text(event_type)
+            out.text(event_type)?;
+            out.text(detail)
         }
         _ => Ok(()),
     }
@@ -209,7 +213,9 @@ fn subject(number: u32, info: &SubjectInfo<'_>, out: &mut Encoder<'_>) -> Result
     out.text(info.app_name)?;
     out.text(info.process_name)?;
     out.text(info.command_line)?;
-    out.text(info.hostname)
+    out.text(info.hostname)?;
+    out.varint(info.parent_pid.into())?;
+    out.varint(info.parent_start_ticks)
 }
 
 fn span_end(

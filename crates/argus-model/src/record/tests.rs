@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::measure::Measure;
 use crate::name::NameKind;
 
 fn round_trip(record: &Record<'_>) {
@@ -109,6 +110,8 @@ fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
             SubjectInfo {
                 pid: 77,
                 process_name: "nginx",
+                parent_pid: 70,
+                parent_start_ticks: 900,
                 ..Default::default()
             },
         ),
@@ -128,14 +131,23 @@ fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
             cpu_percent: 99.5,
             rss_bytes: 1 << 40,
             threads: 9,
+            measures: measures(),
         },
         Record::ProcessEvent {
             subject: 2,
             at,
             event_type: "terminated",
             exit_code: Some(-9),
+            detail: r#"{"cause":"signal"}"#,
         },
     ]
+}
+
+fn measures() -> Measures {
+    let mut measures = Measures::NONE;
+    measures.set_count(Measure::Descriptors, 12);
+    measures.set(Measure::DiskReadRate, 0.5);
+    measures
 }
 
 #[test]

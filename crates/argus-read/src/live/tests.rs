@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use argus_model::{ProducerId, SpanKey, SpanNumber};
+use argus_model::{Measures, ProducerId, SpanKey, SpanNumber};
 use argus_store::batch::Status;
 
 use super::*;
@@ -77,6 +77,7 @@ fn run(id: i64, pid: u32, end: Option<i64>) -> StoredRun {
         started_at: second(id),
         ended_at: end.map(second),
         exit_code: end.map(|_| -9),
+        parent: None,
     }
 }
 
@@ -90,6 +91,7 @@ fn sample(id: i64, pid: u32) -> StoredSample {
         cpu_percent: f64::from(u32::try_from(id).unwrap()),
         memory_mb: 1.0,
         threads: 2,
+        measures: Measures::NONE,
     }
 }
 

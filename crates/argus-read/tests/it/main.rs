@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argus_model::name::NameKind;
-use argus_model::{NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
+use argus_model::{Measures, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 use argus_read::live::Refreshed;
 use argus_read::{Follower, LiveOptions, LiveState, Wake};
 use argus_store::batch::{
@@ -47,7 +47,6 @@ fn introduction(pid: u32, at: Timestamp) -> ProducerRow {
         subject: subject(pid),
         runtime: String::new(),
         argus_version: String::new(),
-        parent_pid: 0,
         seen_at: at,
     }
 }
@@ -89,6 +88,7 @@ fn sample(pid: u32, at: Timestamp) -> SampleRow {
         cpu_percent: 50.0,
         rss_bytes: 1 << 20,
         threads: 3,
+        measures: Measures::NONE,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use argus_model::{NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
+use argus_model::{Measures, NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 use crate::batch::{
-    Ending, LogRow, MetricRow, OpenSpan, ProcessEventRow, ProducerEnd, ProducerRow, SampleRow,
-    SessionEventRow, SpanRow, Status, Subject, Thread,
+    Ending, LogRow, MetricRow, OpenSpan, Parent, ProcessEventRow, ProducerEnd, ProducerRow,
+    SampleRow, SessionEventRow, SpanRow, Status, Subject, Thread,
 };
 
 /// 2026-01-27T14:23:00Z, a whole minute.
@@ -36,6 +36,7 @@ pub(crate) fn subject(pid: u32) -> Arc<Subject> {
         process_name: format!("process{pid}"),
         command_line: format!("process{pid} --flag"),
         hostname: "host".into(),
+        parent: Parent::known(1, 0),
     })
 }
 
@@ -45,7 +46,6 @@ pub(crate) fn described(pid: u32) -> ProducerRow {
         subject: subject(pid),
         runtime: "python 3.11.7".into(),
         argus_version: "0.1.0".into(),
-        parent_pid: 1,
         seen_at: at(0),
     }
 }
@@ -117,6 +117,7 @@ pub(crate) fn sample(pid: u32, seconds: i64) -> SampleRow {
         cpu_percent: 45.2,
         rss_bytes: 256 << 20,
         threads: 4,
+        measures: Measures::NONE,
     }
 }
 
@@ -139,6 +140,7 @@ pub(crate) fn process_event(pid: u32, seconds: i64, event_type: &str) -> Process
         subject: subject(pid),
         event_type: event_type.into(),
         exit_code: None,
+        detail: None,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use argus_model::Timestamp;
+use argus_model::{Measure, Measures, Timestamp};
 
 use super::Bench;
 use super::fixture::{at, described, end, log, metric, process_event, producer, sample, subject};
 use crate::Batch;
-use crate::batch::{Ending, LogRow, ProcessEventRow, ProducerEnd, SampleRow, Subject};
+use crate::batch::{Ending, LogRow, Parent, ProcessEventRow, ProducerEnd, SampleRow, Subject};
 use crate::query::{
     Page, ProcessFilter, StoredLog, StoredMetric, StoredProcessEvent, StoredSample, TimeRange,
 };
@@ -19,10 +19,14 @@ const EVERYTHING: Page = Page {
 };
 
 pub(super) fn samples_logs_events_and_metrics_read_back(bench: &mut Bench) {
+    let mut measures = Measures::NONE;
+    measures.set_count(Measure::DiskRead, 1 << 40);
+    measures.set(Measure::Interval, 0.5);
     let exact = Timestamp::from_nanos(1_769_523_825_123_456_789);
     bench.commit(&Batch {
         samples: vec![SampleRow {
             at: exact,
+            measures,
             ..sample(1, 0)
         }],
         logs: vec![LogRow {
@@ -31,6 +35,7 @@ pub(super) fn samples_logs_events_and_metrics_read_back(bench: &mut Bench) {
         }],
         process_events: vec![ProcessEventRow {
             exit_code: Some(-9),
+            detail: Some(r#"{"cause":"signal"}"#.into()),
             ..process_event(1, 2, "terminated")
         }],
         metrics: vec![metric(1, 3, "queue_depth", 5.5)],
@@ -46,6 +51,7 @@ pub(super) fn samples_logs_events_and_metrics_read_back(bench: &mut Bench) {
         cpu_percent: 45.2,
         memory_mb: 256.0,
         threads: 4,
+        measures,
     };
     assert_eq!(bench.store.samples(&filter, EVERYTHING).unwrap(), [sample]);
     let log = StoredLog {
@@ -68,6 +74,7 @@ pub(super) fn samples_logs_events_and_metrics_read_back(bench: &mut Bench) {
         pid: 1,
         event_type: "terminated".into(),
         exit_code: Some(-9),
+        detail: Some(r#"{"cause":"signal"}"#.into()),
     };
     assert_eq!(
         bench.store.process_events(&filter, EVERYTHING).unwrap(),
@@ -185,6 +192,33 @@ pub(super) fn a_run_seen_from_inside_and_outside_is_one(bench: &mut Bench) {
     assert_eq!(seen[0].app_name, "app1", "saying nothing erases nothing");
     assert_eq!(seen[0].process_name, "renamed");
     assert_eq!(seen[0].ended_at, None);
+}
+
+pub(super) fn a_run_keeps_the_first_parent_that_was_told(bench: &mut Bench) {
+    let mut seconds = 0;
+    let mut told = |bench: &mut Bench, parent: Option<Parent>| {
+        seconds += 1;
+        let subject = Arc::new(Subject {
+            parent,
+            ..(*subject(1)).clone()
+        });
+        bench.commit(&Batch {
+            samples: vec![SampleRow {
+                subject,
+                ..sample(1, seconds)
+            }],
+            ..Batch::default()
+        });
+        let runs = bench.store.runs(&ProcessFilter::default(), EVERYTHING);
+        runs.unwrap()[0].parent
+    };
+    assert_eq!(told(bench, None), None);
+    let first = Parent::known(70, 0);
+    assert_eq!(told(bench, first), first);
+    assert_eq!(told(bench, Parent::known(1, 5)), first, "adopted since");
+    let whole = Parent::known(70, 900);
+    assert_eq!(told(bench, whole), whole, "its start time became known");
+    assert_eq!(told(bench, None), whole, "saying nothing erases nothing");
 }
 
 pub(super) fn a_terminated_event_ends_its_run(bench: &mut Bench) {

@@ -115,6 +115,7 @@ impl Data {
                     started_at: at,
                     ended_at: None,
                     exit_code: None,
+                    parent: None,
                 });
                 self.runs.len() - 1
             }

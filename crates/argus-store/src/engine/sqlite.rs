@@ -13,6 +13,7 @@ mod functions;
 mod known;
 mod ledger;
 mod listing;
+mod measures;
 mod moment;
 mod observed;
 mod place;

@@ -6,7 +6,8 @@ use argus_read::stored::{Status, StoredSpan};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::{Scene, Theme, arguments, format};
+use super::{Scene, Theme, arguments};
+use crate::format;
 use crate::sanitize::fit;
 
 /// Draws a head line and one line for each span. Only what fits is made into text.

@@ -15,7 +15,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget};
 
 use super::stack::Stack;
-use super::{Drawn, Filter, Pane, Scene, Theme, View, activity, format, vitals};
+use super::{Drawn, Filter, Pane, Scene, Theme, View, activity, vitals};
+use crate::format;
 use crate::sanitize::fit;
 
 /// From this width on the vitals stand beside the stack.

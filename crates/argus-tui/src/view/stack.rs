@@ -9,7 +9,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::rows::{Fold, Place, Row};
-use super::{Drawn, Scene, Theme, arguments, format};
+use super::{Drawn, Scene, Theme, arguments};
+use crate::format;
 use crate::sanitize::fit;
 
 /// Columns of the time at the right, a space before it included.

@@ -1,6 +1,6 @@
 //! Pictures of hand-built data at a fixed moment.
 
-use argus_model::{ProducerId, SpanKey, SpanNumber};
+use argus_model::{Measures, ProducerId, SpanKey, SpanNumber};
 use argus_read::live::{Changes, LiveOptions, OutsideChanges};
 use argus_read::stored::{
     CollectorState, Hold, ProducerLedger, Status, StoredOpenSpan, StoredRun, StoredSample,
@@ -82,6 +82,7 @@ fn run(pid: u32, end: Option<f64>) -> StoredRun {
         started_at: second(f64::from(pid) / 10_000.0),
         ended_at: end.map(second),
         exit_code: end.map(|_| -9),
+        parent: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn sample(index: u32) -> StoredSample {
         cpu_percent: f64::from(index) * 10.0,
         memory_mb: 30.0 + f64::from(index),
         threads: 2,
+        measures: Measures::NONE,
     }
 }
 

@@ -5,7 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::{Sparkline, Widget};
 
-use super::{Theme, format};
+use super::Theme;
+use crate::format;
 use crate::sanitize::fit;
 
 /// One curve: its name, its newest value, the value of a point, and what fills the height at least.

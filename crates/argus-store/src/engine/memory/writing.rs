@@ -5,7 +5,7 @@ use argus_model::{ProducerId, Timestamp};
 
 use super::{Data, Memory, Producer, Session};
 use crate::batch::{
-    Batch, Ending, OpenSpan, Position, ProcessEventRow, ProducerEnd, ProducerRow, RunKey,
+    Batch, Ending, OpenSpan, Parent, Position, ProcessEventRow, ProducerEnd, ProducerRow, RunKey,
     SessionEventRow, SpanRow, Subject,
 };
 use crate::engine::{death, session};
@@ -64,6 +64,7 @@ impl Sink for Memory {
                         process_name: stored.process_name.clone(),
                         command_line: stored.command_line.clone(),
                         hostname: stored.hostname.clone(),
+                        parent: stored.parent,
                     },
                 ),
                 observer: described.is_some_and(|stored| stored.observer),
@@ -138,6 +139,13 @@ impl Data {
                 field.clone_from(said);
             }
         }
+        run.parent = match (run.parent, subject.parent) {
+            (Some(known), Some(said)) if known.pid == said.pid => Some(Parent {
+                start_ticks: known.start_ticks.or(said.start_ticks),
+                ..known
+            }),
+            (known, said) => known.or(said),
+        };
     }
 
     fn apply_spans(&mut self, batch: &Batch) {
@@ -203,6 +211,7 @@ impl Data {
                 },
                 memory_mb: row.rss_bytes as f64 / MEBIBYTE,
                 threads: row.threads,
+                measures: row.measures,
             });
         }
         for row in &batch.logs {
@@ -250,6 +259,7 @@ impl Data {
             pid: row.subject.run.pid,
             event_type: row.event_type.clone(),
             exit_code: row.exit_code,
+            detail: row.detail.clone(),
         });
     }
 

@@ -8,8 +8,10 @@ use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::measures;
 use super::moment::iso;
 use super::reader::or_default;
+use super::runs;
 use super::walk::{Conditions, Ground, Stretch, WINDOW, stretch, walk, within};
 use crate::batch::RunKey;
 use crate::query::{
@@ -18,9 +20,9 @@ use crate::query::{
 };
 
 /// A table about processes.
-struct Listing {
+struct Listing<'a> {
     table: &'static str,
-    columns: &'static str,
+    columns: &'a str,
     /// The column that a search is about.
     text: &'static str,
 }
@@ -30,9 +32,13 @@ pub(super) fn samples(
     filter: &ProcessFilter,
     page: Page,
 ) -> rusqlite::Result<Vec<StoredSample>> {
+    let columns = format!(
+        "process_name, cpu_percent, memory_mb, thread_count, {}",
+        measures::columns()
+    );
     let listing = Listing {
         table: "performance_metrics",
-        columns: "process_name, cpu_percent, memory_mb, thread_count",
+        columns: &columns,
         text: "process_name",
     };
     list(connection, &listing, filter, page, |row| {
@@ -45,6 +51,7 @@ pub(super) fn samples(
             cpu_percent: row.get(5)?,
             memory_mb: row.get(6)?,
             threads: row.get(7)?,
+            measures: measures::read(row, 8)?,
         })
     })
 }
@@ -81,7 +88,8 @@ pub(super) fn process_events(
 ) -> rusqlite::Result<Vec<StoredProcessEvent>> {
     let listing = Listing {
         table: "process_events",
-        columns: "process_name, event_type, exit_code",
+        columns: "process_name, event_type, exit_code,
+            CASE WHEN json_valid(detail) THEN detail END",
         text: "event_type",
     };
     list(connection, &listing, filter, page, |row| {
@@ -93,6 +101,7 @@ pub(super) fn process_events(
             process_name: row.get(4)?,
             event_type: row.get(5)?,
             exit_code: row.get(6)?,
+            detail: row.get(7)?,
         })
     })
 }
@@ -143,7 +152,7 @@ pub(super) fn runs(
     within(&mut conditions, "started_at_ns", filter.time);
     let select = "SELECT id, machine, boot, pid_namespace, pid, start_ticks, app_name,
         process_name, command_line, hostname, instrumented, started_at_ns, ended_at_ns, exit_code,
-        observer FROM process_runs";
+        observer, parent_pid, parent_start_ticks FROM process_runs";
     let ground = Ground {
         stretches: &[(1, i64::MAX - 1)],
         window: i64::MAX,
@@ -174,12 +183,13 @@ fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
         ended_at: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_nanos),
         exit_code: row.get(13)?,
         observer: row.get(14)?,
+        parent: runs::parent(row, 15)?,
     })
 }
 
 fn list<T>(
     connection: &Connection,
-    listing: &Listing,
+    listing: &Listing<'_>,
     filter: &ProcessFilter,
     page: Page,
     mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,

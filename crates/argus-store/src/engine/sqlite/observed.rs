@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::known::Known;
+use super::measures;
 use super::moment::iso;
 use super::runs;
 use super::writer::Tally;
@@ -42,6 +43,7 @@ fn insert_samples(
     known: &mut Known,
     samples: &[SampleRow],
 ) -> rusqlite::Result<()> {
+    let statement = measures::insertion();
     for sample in samples {
         let run_id = runs::run_id(connection, known, &sample.subject, sample.at)?;
         // What is not a number would be NULL, which the document's column refuses.
@@ -50,24 +52,26 @@ fn insert_samples(
         } else {
             0.0
         };
-        connection
-            .prepare_cached(
-                "INSERT INTO performance_metrics (timestamp, app_name, process_name, process_id,
-                     cpu_percent, memory_mb, thread_count, hostname, run_id, at_ns)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                iso(sample.at),
-                sample.subject.app_name,
-                sample.subject.process_name,
-                sample.subject.run.pid,
-                cpu_percent,
-                sample.rss_bytes as f64 / MEBIBYTE,
-                sample.threads,
-                hostname(&sample.subject),
-                run_id,
-                sample.at.nanos(),
-            ])?;
+        let mut statement = connection.prepare_cached(statement)?;
+        for (index, value) in [
+            &iso(sample.at) as &dyn ToSql,
+            &sample.subject.app_name,
+            &sample.subject.process_name,
+            &sample.subject.run.pid,
+            &cpu_percent,
+            &(sample.rss_bytes as f64 / MEBIBYTE),
+            &sample.threads,
+            &hostname(&sample.subject),
+            &run_id,
+            &sample.at.nanos(),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            statement.raw_bind_parameter(index + 1, value)?;
+        }
+        measures::bind(&mut statement, &sample.measures)?;
+        statement.raw_execute()?;
     }
     Ok(())
 }
@@ -123,8 +127,8 @@ fn insert_events(
         connection
             .prepare_cached(
                 "INSERT INTO process_events (timestamp, app_name, process_name, process_id,
-                     event_type, exit_code, hostname, run_id, at_ns)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     event_type, exit_code, hostname, run_id, at_ns, detail)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 iso(event.at),
@@ -136,6 +140,7 @@ fn insert_events(
                 hostname(&event.subject),
                 run_id,
                 event.at.nanos(),
+                event.detail,
             ])?;
         if event.event_type == TERMINATED {
             runs::end_run(connection, run_id, event.at, event.exit_code)?;

@@ -6,10 +6,10 @@
 
 use argus_model::record::OBSERVER_RUNTIME;
 use argus_model::{ProducerId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::known::Known;
-use crate::batch::{Ending, ProducerEnd, ProducerRow, RunKey, Subject};
+use crate::batch::{Ending, Parent, ProducerEnd, ProducerRow, RunKey, Subject};
 use crate::sink::KnownProducer;
 
 /// Which side a description of a run comes from.
@@ -85,7 +85,7 @@ pub(super) fn known(
     connection
         .prepare_cached(
             "SELECT app_name, process_name, command_line, hostname, stored + damaged + unknown,
-                    runtime = ?2 FROM producers WHERE producer = ?1",
+                    runtime = ?2, parent_pid FROM producers WHERE producer = ?1",
         )?
         .query_row(params![producer.to_string(), OBSERVER_RUNTIME], |row| {
             Ok(KnownProducer {
@@ -95,6 +95,7 @@ pub(super) fn known(
                     process_name: row.get(1)?,
                     command_line: row.get(2)?,
                     hostname: row.get(3)?,
+                    parent: Parent::known(row.get(6)?, 0),
                 },
                 drained: row.get::<_, i64>(4)?.max(0).cast_unsigned(),
                 observer: row.get(5)?,
@@ -191,8 +192,9 @@ fn upsert_run(
     connection
         .prepare_cached(
             "INSERT INTO process_runs (machine, boot, pid_namespace, pid, start_ticks, app_name,
-                 process_name, command_line, hostname, instrumented, observer, started_at_ns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                 process_name, command_line, hostname, instrumented, observer, started_at_ns,
+                 parent_pid, parent_start_ticks)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ?15)
              ON CONFLICT (pid, start_ticks, machine, boot, pid_namespace) DO UPDATE SET
                  app_name = coalesce(nullif(excluded.app_name, ''), app_name),
                  process_name = coalesce(nullif(excluded.process_name, ''), process_name),
@@ -201,6 +203,10 @@ fn upsert_run(
                  instrumented = max(instrumented, excluded.instrumented),
                  observer = max(observer, excluded.observer),
                  started_at_ns = min(started_at_ns, excluded.started_at_ns),
+                 parent_pid = coalesce(parent_pid, excluded.parent_pid),
+                 parent_start_ticks = coalesce(parent_start_ticks,
+                     iif(coalesce(parent_pid, excluded.parent_pid) = excluded.parent_pid,
+                         excluded.parent_start_ticks, NULL)),
                  ended_at_ns = iif(?13 AND exit_code IS NULL, NULL, ended_at_ns)
              RETURNING id",
         )?
@@ -220,9 +226,23 @@ fn upsert_run(
                 at.nanos(),
                 // The process goes on as this producer; its own end will be told.
                 seen == Seen::Inside,
+                subject.parent.map(|parent| parent.pid),
+                subject
+                    .parent
+                    .and_then(|parent| Some(parent.start_ticks?.cast_signed())),
             ],
             |row| row.get(0),
         )
+}
+
+/// The parent that the columns from `first` on name.
+pub(super) fn parent(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Parent>> {
+    let pid: Option<u32> = row.get(first)?;
+    let start_ticks: Option<i64> = row.get(first + 1)?;
+    Ok(pid.map(|pid| Parent {
+        pid,
+        start_ticks: start_ticks.map(i64::cast_unsigned),
+    }))
 }
 
 fn upsert_producer(
@@ -259,7 +279,7 @@ fn upsert_producer(
                 subject.hostname,
                 producer.runtime,
                 producer.argus_version,
-                producer.parent_pid,
+                subject.parent.map_or(0, |parent| parent.pid),
                 producer.seen_at.nanos(),
             ],
             |row| row.get(0),
@@ -281,7 +301,6 @@ fn insert_undescribed(
         subject: subject.into(),
         runtime: String::new(),
         argus_version: String::new(),
-        parent_pid: 0,
         seen_at: at,
     };
     upsert_producer(connection, &row, run_id)

@@ -47,6 +47,12 @@ const MIGRATIONS: &[Migration] = &[
         // Their rows become wider.
         fills: &["collector", "spool_positions"],
     },
+    Migration {
+        statements: include_str!("schema_5.sql"),
+        fill: |_| Ok(()),
+        // Their rows become wider.
+        fills: &["performance_metrics", "process_events", "process_runs"],
+    },
 ];
 
 /// The newest version this program knows.

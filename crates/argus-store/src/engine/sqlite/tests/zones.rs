@@ -107,28 +107,36 @@ fn what_is_left_is_found_by_program() {
     assert_eq!(numbers, [34_001, 27_001, 20_001]);
 }
 
-/// Makes a store what its version 1 was.
+/// The same store as its version 1 had it: what there is in columns of that version.
 fn as_version_1(place: Place) -> tempfile::TempDir {
     let (database, folder) = (place.database(), place.folder);
     drop(place.sink);
-    let connection = Connection::open(database).unwrap();
-    connection
-        .execute_batch(
-            "DROP TABLE span_zones;
-             DROP INDEX producers_app_name;
-             DROP TABLE function_8_minutes;
-             DROP TABLE function_64_minutes;
-             DROP TABLE function_512_minutes;
-             DROP TABLE summed_up;
-             DELETE FROM sums WHERE checked IN ('span_zones', 'function_8_minutes',
-                 'function_64_minutes', 'function_512_minutes', 'summed_up');
-             ALTER TABLE spans ADD COLUMN ts TEXT AS (end_ns) VIRTUAL;
-             ALTER TABLE collector DROP COLUMN held_since_ns;
-             ALTER TABLE collector DROP COLUMN held_by_pid;
-             ALTER TABLE spool_positions DROP COLUMN ended;
-             PRAGMA user_version = 1",
-        )
-        .unwrap();
+    let newer = folder.path().join("newer.db");
+    std::fs::rename(&database, &newer).unwrap();
+    let mut connection = Connection::open(database).unwrap();
+    schema::migrate_to(&mut connection, 0, 1).unwrap();
+    let attach = "ATTACH ?1 AS newer";
+    connection.execute(attach, [newer.to_str()]).unwrap();
+    let texts = |query: &str, of: &[&str]| -> Vec<String> {
+        let mut statement = connection.prepare(query).unwrap();
+        let rows = statement.query_map(rusqlite::params_from_iter(of), |row| row.get(0));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    for table in texts(
+        "SELECT name FROM main.sqlite_schema WHERE type = 'table'",
+        &[],
+    ) {
+        let stored = "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0";
+        let columns = texts(stored, &[&table]).join(", ");
+        let copy = format!(
+            "DELETE FROM main.{table};
+             INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"
+        );
+        connection.execute_batch(&copy).unwrap();
+    }
+    let later = "DELETE FROM main.sums
+        WHERE checked NOT IN (SELECT name FROM main.sqlite_schema)";
+    connection.execute(later, []).unwrap();
     connection.close().unwrap();
     folder
 }

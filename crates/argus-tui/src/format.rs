@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use argus_model::Timestamp;
+use argus_model::{Measure, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::pace::FINE_UNTIL;
 
+/// What stands where a number would, if it were known.
+pub const UNKNOWN: &str = "–";
+
 /// A time that is still growing: tenths of a second, then seconds, then two units.
-pub(super) fn elapsed(duration: Duration) -> String {
+pub fn elapsed(duration: Duration) -> String {
     if duration < FINE_UNTIL {
         let tenths = duration.as_millis() / 100;
         return format!("{}.{} s", tenths / 10, tenths % 10);
@@ -24,7 +27,7 @@ pub(super) fn elapsed(duration: Duration) -> String {
 }
 
 /// A time that is known: three digits, from nanoseconds up.
-pub(super) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
         0..1_000 => format!("{nanos} ns"),
@@ -36,7 +39,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// Bytes in binary units.
-pub(super) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1_024.0 {
@@ -51,7 +54,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// Mebibytes in the same units.
-pub(super) fn mebibytes(value: f64) -> String {
+pub fn mebibytes(value: f64) -> String {
     // Negative or absurd readings saturate; a screen has no better answer.
     bytes((value * 1_048_576.0) as u64)
 }
@@ -65,13 +68,42 @@ fn three_digits(value: f64, unit: &str) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A measure's value with its unit; what is not known is never shown as a number.
+pub fn measure(measure: Measure, value: Option<f64>) -> String {
+    let Some(value) = value else {
+        return UNKNOWN.to_owned();
+    };
+    // Counts are whole, and negative or absurd rates saturate.
+    let whole = value as u64;
+    match measure {
+        Measure::Interval => format!("{value} s"),
+        Measure::CpuNormalized => format!("{value:.1}%"),
+        Measure::DiskRead
+        | Measure::DiskWritten
+        | Measure::NetworkReceived
+        | Measure::NetworkSent => bytes(whole),
+        Measure::DiskReadRate
+        | Measure::DiskWriteRate
+        | Measure::NetworkReceiveRate
+        | Measure::NetworkSendRate => format!("{}/s", bytes(whole)),
+        Measure::RunQueueWait => duration(Duration::from_secs_f64(value.clamp(0.0, 1e12) / 1e3)),
+        Measure::Pss => mebibytes(value),
+        Measure::Descriptors
+        | Measure::Children
+        | Measure::MinorFaults
+        | Measure::MajorFaults
+        | Measure::VoluntarySwitches
+        | Measure::InvoluntarySwitches => whole.to_string(),
+    }
+}
+
 /// A number with its thing, in the singular where it is one.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// The time of day, to the millisecond.
-pub(super) fn time_of_day(at: Timestamp, zone: &TimeZone) -> String {
+pub fn time_of_day(at: Timestamp, zone: &TimeZone) -> String {
     match jiff::Timestamp::from_nanosecond(i128::from(at.nanos())) {
         Ok(at) => at
             .to_zoned(zone.clone())
@@ -118,6 +150,15 @@ mod tests {
         assert_eq!(bytes(1_536), "1.50 KiB");
         assert_eq!(mebibytes(34.1), "34.1 MiB");
         assert_eq!(mebibytes(-1.0), "0 B");
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_shown_as_zero() {
+        assert_eq!(measure(Measure::DiskReadRate, None), "–");
+        assert_eq!(measure(Measure::DiskReadRate, Some(0.0)), "0 B/s");
+        assert_eq!(measure(Measure::NetworkSent, Some(1_536.0)), "1.50 KiB");
+        assert_eq!(measure(Measure::Children, Some(3.0)), "3");
+        assert_eq!(measure(Measure::RunQueueWait, Some(1.5)), "1.50 ms");
     }
 
     #[test]
