@@ -142,7 +142,11 @@ impl Watcher {
     pub fn poll(&mut self, timeout: Duration) -> io::Result<Vec<(u32, Exit)>> {
         let deadline = Deadline::after(timeout);
         loop {
-            self.gather(deadline.left().min(self.longest_wait()))?;
+            self.gather(
+                deadline
+                    .left()
+                    .min(self.look_again().unwrap_or(Duration::MAX)),
+            )?;
             let exits = self.settle();
             if !exits.is_empty() || deadline.left().is_zero() {
                 return Ok(exits);
@@ -150,13 +154,15 @@ impl Watcher {
         }
     }
 
-    fn longest_wait(&self) -> Duration {
+    /// How long its descriptor can be waited for before it must be asked again: an exit code is to
+    /// be learnt, or there is a process that the kernel cannot name by a descriptor.
+    pub fn look_again(&self) -> Option<Duration> {
         if !self.ended.is_empty() {
-            ASK_AGAIN
+            Some(ASK_AGAIN)
         } else if self.living.values().any(|process| process.pidfd.is_none()) {
-            LOOK_AGAIN
+            Some(LOOK_AGAIN)
         } else {
-            Duration::MAX
+            None
         }
     }
 

@@ -5,7 +5,7 @@
 //! they are recorded all the same. Warnings go to standard error. Text that came from outside loses
 //! its control characters first.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,14 +36,38 @@ pub(super) enum Detail {
 /// How the watching ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The process has ended, with this code if it is known.
+    /// The only process has ended, with this code if it is known.
     Terminated(Option<i32>),
+    /// All of so many processes have ended; each has been told of.
+    AllTerminated(u64),
     /// Somebody has stopped gaze.
     Stopped,
 }
 
-/// What is said first.
-pub(super) struct Header<'a> {
+/// Whom a line is about. While a single process is watched, nobody needs to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label(Option<String>);
+
+impl Label {
+    /// For the only process.
+    pub(super) const NONE: Self = Self(None);
+
+    /// For one of several.
+    pub(super) fn of(app_name: &str, pid: u32) -> Self {
+        Self(Some(format!("{} {pid}", sanitize(app_name))))
+    }
+
+    /// The word at the beginning of a line, with whom it is about.
+    fn after(&self, word: &str) -> String {
+        match &self.0 {
+            None => word.to_owned(),
+            Some(whom) => format!("{word} ({whom})"),
+        }
+    }
+}
+
+/// A process, as it is introduced.
+pub(super) struct Introduction<'a> {
     pub(super) app_name: &'a str,
     pub(super) process_name: &'a str,
     pub(super) pid: u32,
@@ -93,18 +117,20 @@ impl Console {
     }
 
     /// In verbose mode: on what we stand.
-    pub(super) fn preamble(&self, database: &Path, app_name: &AppName) {
+    pub(super) fn preamble(&self, database: &Path, app_names: &[&AppName]) {
         self.verbose(|| "Verbose mode enabled".into());
         self.verbose(|| format!("Argus version: {}", env!("CARGO_PKG_VERSION")));
         self.verbose(|| format!("Kernel: {}", platform::kernel_release()));
         self.verbose(|| format!("Database path: {}", database.display()));
-        let AppName { text, origin } = app_name;
-        self.verbose(|| format!("Detected application name: {} ({origin})", sanitize(text)));
+        for AppName { text, origin } in app_names {
+            self.verbose(|| format!("Detected application name: {} ({origin})", sanitize(text)));
+        }
     }
 
-    pub(super) fn header(&self, header: &Header<'_>) {
+    /// Says who is watched.
+    pub(super) fn header(&self, watched: &[Introduction<'_>]) {
         let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
-        for line in header_lines(header, &now.to_string()) {
+        for line in header_lines(watched, &now.to_string()) {
             self.say(line);
         }
     }
@@ -125,7 +151,7 @@ impl Console {
         self.verbose(|| "[Metrics Thread] Collecting data...".into());
     }
 
-    pub(super) fn sample(&self, reading: &Reading, number: u64) {
+    pub(super) fn sample(&self, label: &Label, reading: &Reading, number: u64) {
         self.verbose(|| {
             format!(
                 "[Metrics Thread] CPU: {:.1}%, Memory: {:.1}MB, Threads: {}",
@@ -135,13 +161,18 @@ impl Console {
             )
         });
         self.verbose(|| format!("[Metrics Thread] Recorded (#{number})"));
-        self.say(sample_line(reading));
+        self.say(sample_line(label, reading));
     }
 
-    pub(super) fn line(&self, text: &str, number: u64) {
+    pub(super) fn line(&self, label: &Label, text: &str, number: u64) {
         self.verbose(|| format!("[Log Thread] New line detected: {}", sanitize(text)));
         self.verbose(|| format!("[Log Thread] Recorded (#{number})"));
-        self.say(log_line(text));
+        self.say(log_line(label, text));
+    }
+
+    /// One of several processes has ended.
+    pub(super) fn terminated(&self, label: &Label, code: Option<i32>) {
+        self.say(tagged(&label.after(&terminated(code))));
     }
 
     /// Says the last words and waits until they are out.
@@ -180,9 +211,13 @@ pub(crate) fn warn(message: &str) {
 }
 
 fn print(lines: &Receiver<String>, closed: &Bell) {
-    let mut out = io::stdout().lock();
+    let mut out = BufWriter::new(io::stdout().lock());
     for line in lines {
-        if writeln!(out, "{line}").is_err() {
+        // What has gathered meanwhile goes out with one system call.
+        let written = std::iter::once(line)
+            .chain(lines.try_iter())
+            .try_for_each(|line| writeln!(out, "{line}"));
+        if written.and_then(|()| out.flush()).is_err() {
             closed.ring();
             return;
         }
@@ -193,42 +228,55 @@ fn tagged(text: &str) -> String {
     format!("[Gaze] {text}")
 }
 
-fn header_lines(header: &Header<'_>, timestamp: &str) -> Vec<String> {
-    let mut lines = vec![
-        format!("Starting monitoring: {}", sanitize(header.app_name)),
-        format!(
-            "Process: {} (PID: {})",
-            sanitize(header.process_name),
-            header.pid
-        ),
-    ];
-    for path in header.logfiles {
-        lines.push(format!("Log file: {}", sanitize(&path.to_string_lossy())));
+fn header_lines(watched: &[Introduction<'_>], timestamp: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, process) in watched.iter().enumerate() {
+        lines.push(format!(
+            "Starting monitoring: {}",
+            sanitize(process.app_name)
+        ));
+        let name = sanitize(process.process_name);
+        lines.push(format!("Process: {name} (PID: {})", process.pid));
+        for path in process.logfiles {
+            lines.push(format!("Log file: {}", sanitize(&path.to_string_lossy())));
+        }
+        // What goes for several is said once, behind the last of them.
+        let next = watched.get(index + 1);
+        if next.is_none_or(|next| next.interval != process.interval) {
+            lines.push(format!("Collection interval: {}", process.interval));
+        }
     }
-    lines.push(format!("Collection interval: {}", header.interval));
     lines.push(format!("Timestamp: {timestamp}"));
     let mut lines: Vec<_> = lines.iter().map(|line| tagged(line)).collect();
     lines.push(String::new());
     lines
 }
 
-fn sample_line(reading: &Reading) -> String {
+fn sample_line(label: &Label, reading: &Reading) -> String {
     tagged(&format!(
-        "Metrics: CPU={:.1}% | Memory={:.1}MB | Threads={}",
+        "{}: CPU={:.1}% | Memory={:.1}MB | Threads={}",
+        label.after("Metrics"),
         reading.cpu_percent,
         megabytes(reading.rss_bytes),
         reading.threads
     ))
 }
 
-fn log_line(text: &str) -> String {
-    tagged(&format!("Log: {}", sanitize(text)))
+fn log_line(label: &Label, text: &str) -> String {
+    tagged(&format!("{}: {}", label.after("Log"), sanitize(text)))
+}
+
+fn terminated(code: Option<i32>) -> String {
+    match code {
+        Some(code) => format!("Process terminated (exit code: {code})"),
+        None => "Process terminated (exit code: unknown)".into(),
+    }
 }
 
 fn summary_lines(summary: &Summary<'_>, home: Option<&Path>) -> Vec<String> {
     let ending = match summary.ending {
-        Ending::Terminated(Some(code)) => format!("Process terminated (exit code: {code})"),
-        Ending::Terminated(None) => "Process terminated (exit code: unknown)".into(),
+        Ending::Terminated(code) => terminated(code),
+        Ending::AllTerminated(count) => format!("Processes terminated: {count}"),
         Ending::Stopped => "Monitoring stopped".into(),
     };
     let mut lines = vec![
@@ -281,16 +329,16 @@ mod tests {
     #[test]
     fn the_lines_are_those_of_the_specification() {
         let logfiles = [PathBuf::from("/home/user/projects/terrain/terrain_sim.log")];
-        let header = Header {
+        let introduction = Introduction {
             app_name: "TerrainSimulation",
             process_name: "terrain_sim",
             pid: 12345,
             logfiles: &logfiles,
             interval: "5".parse().unwrap(),
         };
-        let mut lines = header_lines(&header, "2026-01-27 14:23:40");
-        lines.push(sample_line(&READING));
-        lines.push(log_line("[INFO] Terrain generation started"));
+        let mut lines = header_lines(&[introduction], "2026-01-27 14:23:40");
+        lines.push(sample_line(&Label::NONE, &READING));
+        lines.push(log_line(&Label::NONE, "[INFO] Terrain generation started"));
         let summary = Summary {
             ending: Ending::Terminated(Some(0)),
             time: Duration::from_millis(45_620),
@@ -318,6 +366,42 @@ mod tests {
     }
 
     #[test]
+    fn among_several_processes_a_line_says_whose_it_is() {
+        let introduction = |app_name, pid, seconds: &str| Introduction {
+            app_name,
+            process_name: app_name,
+            pid,
+            logfiles: &[],
+            interval: seconds.parse().unwrap(),
+        };
+        let watched = [
+            introduction("nginx", 7, "1"),
+            introduction("redis", 8, "1"),
+            introduction("java", 9, "5"),
+        ];
+        let mut lines = header_lines(&watched, "2026-01-27 14:23:40");
+        let label = Label::of("nginx", 7);
+        lines.push(sample_line(&label, &READING));
+        lines.push(log_line(&label, "GET /"));
+        lines.push(tagged(&label.after(&terminated(Some(-9)))));
+        let expected = "\
+[Gaze] Starting monitoring: nginx
+[Gaze] Process: nginx (PID: 7)
+[Gaze] Starting monitoring: redis
+[Gaze] Process: redis (PID: 8)
+[Gaze] Collection interval: 1 second
+[Gaze] Starting monitoring: java
+[Gaze] Process: java (PID: 9)
+[Gaze] Collection interval: 5 seconds
+[Gaze] Timestamp: 2026-01-27 14:23:40
+
+[Gaze] Metrics (nginx 7): CPU=45.2% | Memory=256.8MB | Threads=4
+[Gaze] Log (nginx 7): GET /
+[Gaze] Process terminated (exit code: -9) (nginx 7)";
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
     fn other_endings_say_so() {
         let check = |ending: Ending, expected: &str| {
             let summary = Summary {
@@ -339,12 +423,16 @@ mod tests {
             Ending::Terminated(None),
             "[Gaze] Process terminated (exit code: unknown)",
         );
+        check(Ending::AllTerminated(3), "[Gaze] Processes terminated: 3");
         check(Ending::Stopped, "[Gaze] Monitoring stopped");
     }
 
     #[test]
     fn a_log_line_cannot_move_the_cursor() {
-        assert_eq!(log_line("a\u{1b}[2Jb\u{202e}c"), "[Gaze] Log: a[2Jbc");
+        assert_eq!(
+            log_line(&Label::NONE, "a\u{1b}[2Jb\u{202e}c"),
+            "[Gaze] Log: a[2Jbc"
+        );
     }
 
     #[test]

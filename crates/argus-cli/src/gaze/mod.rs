@@ -1,37 +1,38 @@
 //! `argus gaze`: watch a process from outside until it ends (spec/1).
 //!
-//! The process is not touched. Two threads look at it, one at its use of the machine, one at its
-//! log files; both record what they see ([`recorder`]) before they show it ([`console`]). The main
-//! thread waits for whatever comes first, the process's end or a signal, and closes the account:
-//! the last lines, the event, the summary. It returns when everything is in the store, or says that
-//! it is not.
+//! The processes are not touched. The main thread measures them and hears of their ends
+//! ([`engine`]), another reads their log files ([`logs`]); both record what they see ([`recorder`])
+//! before they show it ([`console`]). What is watched, and how, stands in a [`plan`]. In the end the
+//! account is closed: the last lines, the events, the summary. Gaze returns when everything is in
+//! the store, or says that it is not.
 
 pub(crate) mod observers;
 pub(crate) mod recorder;
 
 mod console;
+mod engine;
+mod logs;
+mod plan;
+mod watched;
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
-use argus_model::Monotonic;
 use argus_model::paths::DataDir;
-use argus_model::record::LogSource;
-use argus_observe::exit::ExitWatch;
 use argus_observe::platform::{self, Signal, Signals};
-use argus_observe::process::{self, Target};
-use argus_observe::sample::Sampler;
-use argus_observe::tail::{Follower, StartAt};
-use argus_observe::wake::{Bell, wait_any};
+use argus_observe::process::Target;
+use argus_observe::wake::Bell;
 
 use crate::exit::Exit;
 use crate::failure::Refusal;
-use console::{Console, Detail, Ending, Summary};
+use console::{Console, Detail, Ending, Introduction, Summary};
+use engine::Engine;
+use logs::{Logs, Voice};
 use observers::Interval;
+use plan::{Plan, Whom};
 use recorder::Recorder;
+use watched::Watched;
 
 /// Watch a running process from outside: CPU, memory, threads, log files, its end
 #[derive(Debug, clap::Args)]
@@ -43,12 +44,12 @@ Examples:
 
 Ends with the process, or with Ctrl-C. Exit code 1 when there is no such process.")]
 pub(crate) struct Args {
-    /// Watch the process with this name
-    #[arg(long, value_name = "NAME")]
-    process: Option<String>,
-    /// Watch the process with this id
-    #[arg(long)]
-    pid: Option<u32>,
+    /// Watch the process with this name; may be repeated
+    #[arg(long = "process", value_name = "NAME")]
+    processes: Vec<String>,
+    /// Watch the process with this id; may be repeated
+    #[arg(long = "pid", value_name = "PID")]
+    pids: Vec<u32>,
     /// Follow this log file; may be repeated
     #[arg(long = "logfile", value_name = "FILE")]
     logfiles: Vec<PathBuf>,
@@ -78,60 +79,135 @@ pub(crate) fn command_line(arguments: impl Iterator<Item = OsString>) -> Vec<OsS
     arguments
 }
 
-/// Watches a process until it ends or the user does.
+/// Watches processes until they end or the user does.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     if args.server.is_some() {
         let message = "--server is not available yet: Argus sends nothing anywhere so far";
         return Err(Refusal::new(Exit::Usage, message).into());
     }
-    let target = find(args)?;
+    let (plans, targets) = find(args.plans()?)?;
     // Before any thread starts: they are to have these signals blocked as well.
     let signals = Signals::collect(&[Signal::INT, Signal::TERM, Signal::HUP])?;
-    let sampler = Sampler::attach(&target)?;
-    let exit = ExitWatch::attach(&target)?;
-    let app_name = AppName::of(args.app_name.as_deref(), &target.process_name);
-    recorder::prepare(data)?;
-    let recorder = Recorder::begin(&target, &app_name.text);
-    let session = Session {
-        logfiles: args.logfiles.iter().map(|path| absolute(path)).collect(),
-        interval: args.interval,
-        console: Console::open(if args.verbose {
-            Detail::Verbose
-        } else {
-            Detail::Standard
-        })?,
-        target,
-        app_name,
-        recorder,
+    let now = platform::monotonic_now();
+    let attach = |(index, target): (usize, Target)| {
+        Watched::attach(target, (index, &plans[index]), None, now)
     };
-    session.hold(sampler, &exit, &signals, data)
+    let mut watched = targets
+        .into_iter()
+        .enumerate()
+        .map(attach)
+        .collect::<Result<Vec<_>>>()?;
+    if watched.len() > 1 {
+        watched = watched.into_iter().map(Watched::among_others).collect();
+    }
+    recorder::prepare(data)?;
+    let recorder = Recorder::default();
+    let console = Console::open(if args.verbose {
+        Detail::Verbose
+    } else {
+        Detail::Standard
+    })?;
+    introduce(&console, &watched, &plans, data);
+    let voices = watched.iter().map(Voice::of).collect();
+    let logs = Logs::of(&plans, voices);
+    let mut engine = Engine::new(&console, &recorder, watched, now)?;
+    let ending = hold(&mut engine, &logs, &signals)?;
+    let settled = recorder.settle(data);
+    let tally = engine.tally();
+    let summary = Summary {
+        ending,
+        time: platform::monotonic_now().since(now),
+        samples: tally.samples,
+        lines: tally.lines,
+        database: settled.is_stored().then(|| data.database()),
+    };
+    console.conclude(&summary);
+    if let Some(complaint) = settled.complaint(data) {
+        console::warn(&complaint);
+    }
+    Ok(Exit::Fine)
 }
 
-/// The process that the arguments name.
-fn find(args: &Args) -> Result<Target> {
-    match (&args.process, args.pid) {
-        (Some(name), None) => {
-            let found = process::find_by_name(name)?;
-            if !found.others.is_empty() {
-                let others: Vec<_> = found.others.iter().map(|t| t.pid.to_string()).collect();
-                console::warn(&format!(
-                    "{} processes are named {name}; watching {}, not {} (--pid chooses)",
-                    others.len() + 1,
-                    found.first.pid,
-                    others.join(", ")
-                ));
-            }
-            Ok(found.first)
+/// The processes that the plans mean, in their order. A plan for a process that another one means,
+/// too, is left out, with a warning.
+fn find(plans: Vec<Plan>) -> Result<(Vec<Plan>, Vec<Target>)> {
+    let mut kept: Vec<Plan> = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
+    for plan in plans {
+        let target = plan.find()?;
+        if let Some(place) = targets.iter().position(|known| known.pid == target.pid) {
+            console::warn(&format!("process {} is named twice", target.pid));
+            kept[place].logfiles.extend(plan.logfiles);
+        } else {
+            kept.push(plan);
+            targets.push(target);
         }
-        (None, Some(pid)) => Ok(process::find_by_pid(pid)?),
-        (Some(_), Some(_)) => Err(which("--process and --pid exclude each other: give one")),
-        (None, None) => Err(which("no process named: give --process NAME or --pid PID")),
+    }
+    Ok((kept, targets))
+}
+
+impl Args {
+    /// What is to be watched, in the order of the command line.
+    fn plans(&self) -> Result<Vec<Plan>> {
+        let whom: Vec<Whom> = match (self.processes.as_slice(), self.pids.as_slice()) {
+            ([], []) => {
+                return Err(which("no process named: give --process NAME or --pid PID"));
+            }
+            (names, []) => names.iter().cloned().map(Whom::Name).collect(),
+            ([], pids) => pids.iter().copied().map(Whom::Pid).collect(),
+            _ => return Err(which("--process and --pid exclude each other: give one")),
+        };
+        let mut logfiles: Vec<_> = self.logfiles.iter().map(|path| absolute(path)).collect();
+        let plan = |whom| Plan {
+            whom,
+            app_name: self.app_name.clone(),
+            // Lines of a file belong to one process: the first.
+            logfiles: std::mem::take(&mut logfiles),
+            interval: self.interval,
+        };
+        Ok(whom.into_iter().map(plan).collect())
     }
 }
 
 fn which(message: &str) -> anyhow::Error {
     let hint = "argus gaze --process NAME   (or --pid PID)";
     Refusal::new(Exit::Usage, message).hint(hint).into()
+}
+
+fn introduce(console: &Console, watched: &[Watched], plans: &[Plan], data: &DataDir) {
+    let names: Vec<_> = watched.iter().map(|process| &process.app_name).collect();
+    console.preamble(data.database(), &names);
+    let introductions: Vec<_> = watched
+        .iter()
+        .map(|process| Introduction {
+            app_name: &process.app_name.text,
+            process_name: &process.target.process_name,
+            pid: process.target.pid,
+            logfiles: &plans[process.plan].logfiles,
+            interval: plans[process.plan].interval,
+        })
+        .collect();
+    console.header(&introductions);
+}
+
+/// Watches processes and log files until the end.
+fn hold(engine: &mut Engine<'_>, logs: &Logs, signals: &Signals) -> Result<Ending> {
+    engine.begin();
+    let stop = Bell::new()?;
+    std::thread::scope(|scope| {
+        if !logs.is_empty() {
+            let (follower, warnings) = logs.open();
+            for warning in warnings {
+                console::warn(&format!("{warning}; followed as soon as it can be read"));
+            }
+            let (recorder, console, stop) = (engine.recorder(), engine.console(), &stop);
+            scope.spawn(move || logs.follow(follower, stop, recorder, console));
+        }
+        engine.console().threads_started(!logs.is_empty());
+        let ending = engine.run(signals);
+        stop.ring();
+        ending
+    })
 }
 
 /// An application's name, and who gave it.
@@ -160,112 +236,6 @@ impl AppName {
 /// The path as it holds from anywhere.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// One process being watched.
-struct Session {
-    target: Target,
-    app_name: AppName,
-    logfiles: Vec<PathBuf>,
-    interval: Interval,
-    console: Console,
-    recorder: Recorder,
-}
-
-impl Session {
-    /// Watches until the end, and accounts for it.
-    fn hold(
-        self,
-        sampler: Sampler,
-        exit: &ExitWatch,
-        signals: &Signals,
-        data: &DataDir,
-    ) -> Result<Exit> {
-        let begun = platform::monotonic_now();
-        self.introduce(data);
-        self.recorder.event("monitoring_started", None);
-        let stop = Bell::new()?;
-        let ending = std::thread::scope(|scope| {
-            scope.spawn(|| self.measure(sampler, begun, &stop));
-            if !self.logfiles.is_empty() {
-                let (follower, warnings) = Follower::open(&self.logfiles, StartAt::End);
-                for warning in warnings {
-                    console::warn(&format!("{warning}; followed as soon as it can be read"));
-                }
-                scope.spawn(|| self.follow(follower, &stop));
-            }
-            self.console.threads_started(!self.logfiles.is_empty());
-            let ending = self.await_end(exit, signals);
-            stop.ring();
-            ending
-        })?;
-        match ending {
-            Ending::Terminated(code) => self.recorder.event("terminated", code),
-            Ending::Stopped => self.recorder.event("monitoring_stopped", None),
-        };
-        let settled = self.recorder.settle(data);
-        let summary = Summary {
-            ending,
-            time: platform::monotonic_now().since(begun),
-            samples: self.recorder.samples(),
-            lines: self.recorder.lines(),
-            database: settled.is_stored().then(|| data.database()),
-        };
-        self.console.conclude(&summary);
-        if let Some(complaint) = settled.complaint(data) {
-            console::warn(&complaint);
-        }
-        Ok(Exit::Fine)
-    }
-
-    fn introduce(&self, data: &DataDir) {
-        self.console.preamble(data.database(), &self.app_name);
-        self.console.header(&console::Header {
-            app_name: &self.app_name.text,
-            process_name: &self.target.process_name,
-            pid: self.target.pid,
-            logfiles: &self.logfiles,
-            interval: self.interval,
-        });
-    }
-
-    fn measure(&self, sampler: Sampler, begun: Monotonic, stop: &Bell) {
-        observers::measure(sampler, begun, self.interval, stop, |reading| {
-            self.console.collecting();
-            let number = self.recorder.sample(&reading);
-            self.console.sample(&reading, number);
-        });
-    }
-
-    fn follow(&self, follower: Follower, stop: &Bell) {
-        observers::follow(follower, stop, |file, line| {
-            let path = self.logfiles[file].to_string_lossy();
-            let number = self.recorder.line(LogSource::File, &path, &line);
-            self.console.line(&line.text, number);
-        });
-    }
-
-    /// Waits for the process's end, a signal, or the end of whoever reads our output.
-    fn await_end(&self, exit: &ExitWatch, signals: &Signals) -> Result<Ending> {
-        const LOOK_AGAIN: Duration = Duration::from_millis(20);
-        loop {
-            if let Some(exit) = exit.wait(Duration::ZERO)? {
-                return Ok(Ending::Terminated(exit.code));
-            }
-            if signals.next().is_some() {
-                return Ok(Ending::Stopped);
-            }
-            let (death, timeout) = match exit.descriptor() {
-                Some(pidfd) => (pidfd, None),
-                None => (signals.as_fd(), Some(LOOK_AGAIN)),
-            };
-            let [_, _, is_closed] =
-                wait_any([death, signals.as_fd(), self.console.closed()], timeout)?;
-            if is_closed {
-                return Ok(Ending::Stopped);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

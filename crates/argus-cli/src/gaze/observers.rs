@@ -49,15 +49,21 @@ impl fmt::Display for Interval {
 impl Interval {
     /// When the measurement after `now` is due: first soon after the beginning, then at whole
     /// intervals from it. One that was missed is left out, not made up for.
-    fn next(self, begun: Monotonic, now: Monotonic) -> Duration {
-        let age = now.since(begun);
-        let first = FIRST_READING.min(self.0);
-        if age < first {
-            return first - age;
+    pub(crate) fn next(self, begun: Monotonic, now: Monotonic) -> Monotonic {
+        let first = begun.plus(FIRST_READING.min(self.0));
+        if now < first {
+            first
+        } else {
+            self.after(begun, now)
         }
-        let into = age.as_nanos() % self.0.as_nanos();
-        let left = u64::try_from(self.0.as_nanos() - into).unwrap_or(u64::MAX);
-        Duration::from_nanos(left)
+    }
+
+    /// The first moment after `now` that lies whole intervals from `grid`: processes that are
+    /// measured at the same interval are measured together.
+    pub(crate) fn after(self, grid: Monotonic, now: Monotonic) -> Monotonic {
+        let into = now.since(grid).as_nanos() % self.0.as_nanos();
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or(0));
+        now.plus(self.0 - into)
     }
 }
 
@@ -71,9 +77,7 @@ pub(crate) fn measure(
 ) {
     let mut due = begun;
     loop {
-        let now = platform::monotonic_now();
-        due =
-            Monotonic::from_nanos(due.nanos().max(now.nanos()) + nanos(interval.next(begun, now)));
+        due = interval.next(begun, due.max(platform::monotonic_now()));
         match wait_until(due, stop) {
             Waited::Due => {}
             Waited::Stopped => return,
@@ -118,10 +122,6 @@ fn wait_until(due: Monotonic, stop: &Bell) -> Waited {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +152,8 @@ mod tests {
         let check = |text: &str, now_ms: u64, next_ms: u64| {
             let now = Monotonic::from_nanos(begun.nanos() + now_ms * 1_000_000);
             let next = interval(text).next(begun, now);
-            assert_eq!(next, Duration::from_millis(next_ms), "{text} at {now_ms}");
+            let expected = now.plus(Duration::from_millis(next_ms));
+            assert_eq!(next, expected, "{text} at {now_ms}");
         };
         check("5", 0, 100);
         check("5", 100, 4_900);
@@ -165,11 +166,12 @@ mod tests {
     #[test]
     fn thirty_seconds_at_an_interval_of_five_hold_six_measurements() {
         let begun = Monotonic::from_nanos(0);
-        let mut at = Duration::ZERO;
+        let end = begun.plus(Duration::from_secs(30));
+        let mut at = begun;
         let mut count = 0;
-        while at <= Duration::from_secs(30) {
-            at += interval("5").next(begun, Monotonic::from_nanos(nanos(at)));
-            count += u32::from(at <= Duration::from_secs(30));
+        while at <= end {
+            at = interval("5").next(begun, at);
+            count += u32::from(at <= end);
         }
         assert!(count >= 6, "{count}");
     }

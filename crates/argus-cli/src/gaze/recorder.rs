@@ -1,4 +1,4 @@
-//! What the commands that observe write down: records about one process, into the spool.
+//! What the commands that observe write down: records about processes, into the spool.
 //!
 //! A record is safe when its method returns, whoever dies then. The collector moves it to the
 //! store; [`Recorder::settle`] waits for that.
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use argus_model::codec::Encoder;
 use argus_model::paths::DataDir;
 use argus_model::record::{LogSource, OBSERVER_RUNTIME, SubjectInfo};
 use argus_model::{Kind, Record, SpanNumber};
@@ -25,13 +26,46 @@ use crate::open::store_if_any;
 /// How long a command waits at its end until its records are in the store.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Records about one process.
+/// Writes records, and counts them.
+#[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    subject: Definition,
     records: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// A process that records are about.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    definition: Definition,
     samples: AtomicU64,
     lines: AtomicU64,
-    lost: AtomicU64,
+}
+
+/// Something that happens to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event<'a> {
+    pub(crate) event_type: &'a str,
+    pub(crate) exit_code: Option<i32>,
+    /// A JSON object; empty when there is nothing to add.
+    pub(crate) detail: &'a str,
+}
+
+impl<'a> Event<'a> {
+    /// An event that its name says everything of.
+    pub(crate) const fn plain(event_type: &'a str) -> Self {
+        Self {
+            event_type,
+            exit_code: None,
+            detail: "",
+        }
+    }
+}
+
+/// A process's parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parent {
+    pub(crate) pid: u32,
+    pub(crate) start_ticks: u64,
 }
 
 /// Makes recording possible: a database that can be used, a folder beside it, and, unless
@@ -55,25 +89,23 @@ pub(crate) fn prepare(data: &DataDir) -> Result<()> {
     Ok(())
 }
 
-impl Recorder {
-    /// Begins to record about `target`, in the data folder that was [`prepare`]d.
-    pub(crate) fn begin(target: &Target, app_name: &str) -> Self {
-        let subject = argus_spool::describe(&SubjectInfo {
+impl Subject {
+    /// The process `target`, to be recorded in the data folder that was [`prepare`]d.
+    pub(crate) fn new(target: &Target, app_name: &str, parent: Option<Parent>) -> Self {
+        let definition = argus_spool::describe(&SubjectInfo {
             pid: target.pid,
             start_ticks: target.start_ticks,
             app_name,
             process_name: &target.process_name,
             command_line: &target.command_line,
             hostname: &platform::hostname(),
-            parent_pid: 0,
-            parent_start_ticks: 0,
+            parent_pid: parent.map_or(0, |parent| parent.pid),
+            parent_start_ticks: parent.map_or(0, |parent| parent.start_ticks),
         });
         Self {
-            subject,
-            records: AtomicU64::new(0),
+            definition,
             samples: AtomicU64::new(0),
             lines: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
         }
     }
 
@@ -87,24 +119,31 @@ impl Recorder {
         self.lines.load(Ordering::Relaxed)
     }
 
+    fn number(&self) -> u32 {
+        self.definition.number().0
+    }
+}
+
+impl Recorder {
     /// Records a measurement; the record's number in this run.
-    pub(crate) fn sample(&self, reading: &Reading) -> u64 {
-        self.samples.fetch_add(1, Ordering::Relaxed);
-        self.record(&Record::Sample {
-            subject: self.subject.number().0,
+    pub(crate) fn sample(&self, of: &Subject, reading: &Reading) -> u64 {
+        of.samples.fetch_add(1, Ordering::Relaxed);
+        let record = Record::Sample {
+            subject: of.number(),
             at: reading.at,
             cpu_percent: reading.cpu_percent,
             rss_bytes: reading.rss_bytes,
             threads: reading.threads,
             measures: reading.measures,
-        })
+        };
+        self.record(&[&of.definition], &record)
     }
 
     /// Records a log line that has just been captured; the record's number in this run.
-    pub(crate) fn line(&self, source: LogSource, path: &str, line: &Line<'_>) -> u64 {
-        self.lines.fetch_add(1, Ordering::Relaxed);
-        self.record(&Record::Log {
-            subject: self.subject.number().0,
+    pub(crate) fn line(&self, of: &Subject, source: LogSource, path: &str, line: &Line<'_>) -> u64 {
+        of.lines.fetch_add(1, Ordering::Relaxed);
+        let record = Record::Log {
+            subject: of.number(),
             at: platform::monotonic_now(),
             source,
             path,
@@ -112,18 +151,20 @@ impl Recorder {
             altered: line.altered,
             span: SpanNumber::NONE,
             level: "",
-        })
+        };
+        self.record(&[&of.definition], &record)
     }
 
     /// Records what has just happened to the process; the record's number in this run.
-    pub(crate) fn event(&self, event_type: &str, exit_code: Option<i32>) -> u64 {
-        self.record(&Record::ProcessEvent {
-            subject: self.subject.number().0,
+    pub(crate) fn event(&self, of: &Subject, event: &Event<'_>) -> u64 {
+        let record = Record::ProcessEvent {
+            subject: of.number(),
             at: platform::monotonic_now(),
-            event_type,
-            exit_code,
-            detail: "",
-        })
+            event_type: event.event_type,
+            exit_code: event.exit_code,
+            detail: event.detail,
+        };
+        self.record(&[&of.definition], &record)
     }
 
     /// Waits until everything recorded so far is in the store, for some seconds at most.
@@ -140,11 +181,10 @@ impl Recorder {
         }
     }
 
-    fn record(&self, record: &Record<'_>) -> u64 {
+    fn record(&self, definitions: &[&Definition], record: &Record<'_>) -> u64 {
         let kind: Kind = record.kind();
-        let appended = argus_spool::append(kind, Weight::Normal, &[&self.subject], |out, _| {
-            record.encode(out)
-        });
+        let body = |out: &mut Encoder<'_>, _| record.encode(out);
+        let appended = argus_spool::append(kind, Weight::Normal, definitions, body);
         if appended == Appended::Lost {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }

@@ -14,6 +14,7 @@ use argus_model::paths::DataDir;
 use argus_model::record::LogSource;
 use argus_observe::child::{Child, Ended, FORWARDED, Launch, Streams};
 use argus_observe::platform::{self, Signals};
+use argus_observe::process;
 use argus_observe::sample::Sampler;
 use argus_observe::tail::{Follower, StartAt};
 use argus_observe::wake::Bell;
@@ -22,7 +23,7 @@ use argus_tui::sanitize;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::gaze::observers::{self, Interval};
-use crate::gaze::recorder::{self, Recorder};
+use crate::gaze::recorder::{self, Event, Parent, Recorder, Subject};
 use crate::gaze::{AppName, absolute};
 
 /// Start a program and record it: exit code, output, CPU, memory, what it records itself
@@ -77,12 +78,17 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     }
     let child = Child::spawn(&launch, Streams::of_caller(), &signals)?;
     let session = Session {
-        recorder: Recorder::begin(child.target(), &app_name),
+        subject: Subject::new(child.target(), &app_name, parent()),
+        recorder: Recorder::default(),
         logfiles,
         interval: args.interval,
     };
     let ended = session.hold(child, follower)?;
-    session.recorder.event("terminated", Some(ended.code));
+    let terminated = Event {
+        exit_code: Some(ended.code),
+        ..Event::plain("terminated")
+    };
+    session.recorder.event(&session.subject, &terminated);
     if let Some(complaint) = session.recorder.settle(data).complaint(data) {
         tell(&complaint);
     }
@@ -101,6 +107,15 @@ fn environment(data: &DataDir, app_name: &str) -> Vec<(OsString, OsString)> {
     environment
 }
 
+/// This process, as the parent of what it starts.
+fn parent() -> Option<Parent> {
+    let me = process::find_by_pid(std::process::id()).ok()?;
+    Some(Parent {
+        pid: me.pid,
+        start_ticks: me.start_ticks,
+    })
+}
+
 /// The file name of a program: what the application is called for want of a better name.
 fn base_name(program: &OsStr) -> String {
     let name = Path::new(program).file_name().unwrap_or(program);
@@ -114,6 +129,7 @@ fn tell(message: &str) {
 
 /// One program being run.
 struct Session {
+    subject: Subject,
     recorder: Recorder,
     logfiles: Vec<PathBuf>,
     interval: Interval,
@@ -122,14 +138,14 @@ struct Session {
 impl Session {
     fn hold(&self, child: Child<'_>, follower: Follower) -> io::Result<Ended> {
         let begun = platform::monotonic_now();
-        self.recorder.event("started", None);
+        self.recorder.event(&self.subject, &Event::plain("started"));
         let stop = Bell::new()?;
         std::thread::scope(|scope| {
             // A program that has ended already has nothing left to measure.
             if let Ok(sampler) = Sampler::attach(child.target()) {
                 scope.spawn(|| {
                     observers::measure(sampler, begun, self.interval, &stop, |reading| {
-                        self.recorder.sample(&reading);
+                        self.recorder.sample(&self.subject, &reading);
                     });
                 });
             }
@@ -137,12 +153,13 @@ impl Session {
                 scope.spawn(|| {
                     observers::follow(follower, &stop, |file, line| {
                         let path = self.logfiles[file].to_string_lossy();
-                        self.recorder.line(LogSource::File, &path, &line);
+                        let source = LogSource::File;
+                        self.recorder.line(&self.subject, source, &path, &line);
                     });
                 });
             }
             let ended = child.relay(&mut |source, line| {
-                self.recorder.line(source, "", &line);
+                self.recorder.line(&self.subject, source, "", &line);
             });
             stop.ring();
             ended
