@@ -16,6 +16,7 @@ pub mod child;
 pub mod exit;
 pub mod line;
 pub mod platform;
+pub mod pressure;
 pub mod process;
 pub mod sample;
 pub mod tail;
