@@ -19,21 +19,21 @@ pub enum Measure {
     DiskRead = 2,
     /// Bytes that the process made storage write since it began.
     DiskWritten = 3,
-    /// Bytes per second that storage delivered since the sample before.
+    /// Bytes per second that storage delivered since this was measured before.
     DiskReadRate = 4,
-    /// Bytes per second that the process made storage write since the sample before.
+    /// Bytes per second that the process made storage write since this was measured before.
     DiskWriteRate = 5,
     /// Bytes received over TCP since the process is observed.
     NetworkReceived = 6,
-    /// Bytes sent over TCP, and acknowledged, since the process is observed.
+    /// Bytes sent over TCP since the process is observed, however often they had to be sent.
     NetworkSent = 7,
-    /// Bytes per second received over TCP since the sample before.
+    /// Bytes per second received over TCP since this was measured before.
     NetworkReceiveRate = 8,
-    /// Bytes per second sent over TCP since the sample before.
+    /// Bytes per second sent over TCP since this was measured before.
     NetworkSendRate = 9,
     /// Open descriptors.
     Descriptors = 10,
-    /// Living children.
+    /// Children, those included that have ended and were not collected yet.
     Children = 11,
     /// Page faults since the process began that needed no storage.
     MinorFaults = 12,
@@ -43,7 +43,7 @@ pub enum Measure {
     VoluntarySwitches = 14,
     /// Times that a thread was made to give up its CPU, over all threads that live now.
     InvoluntarySwitches = 15,
-    /// Milliseconds that threads could have run and waited for a CPU, since the process began.
+    /// Milliseconds that threads could have run and waited for a CPU, over all threads that live now.
     RunQueueWait = 16,
     /// Memory in MiB, where a page shared by n processes counts as an n-th.
     Pss = 17,

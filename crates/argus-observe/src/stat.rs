@@ -16,6 +16,10 @@ pub(crate) struct Stat {
     pub(crate) state: u8,
     /// Ticks spent in user and kernel mode.
     pub(crate) cpu_ticks: u64,
+    /// Page faults, of ended threads too, that needed no storage.
+    pub(crate) minor_faults: u64,
+    /// Page faults, of ended threads too, that waited for storage.
+    pub(crate) major_faults: u64,
     /// Number of threads.
     pub(crate) threads: u32,
     /// Start time in ticks since boot.
@@ -23,8 +27,14 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// Whether the process has ended and only waits to be collected.
+    /// Whether the process has ended and only waits to be collected. A first thread that has ended
+    /// before the others looks the same but for their number.
     pub(crate) fn has_ended(&self) -> bool {
+        self.first_thread_has_ended() && self.threads <= 1
+    }
+
+    /// Whether the first thread, which is what most of `/proc/PID` speaks of, has ended.
+    pub(crate) fn first_thread_has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
@@ -36,7 +46,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Stat> {
     let state = *fields.next()?.as_bytes().first()?;
     // From here on field `n` of proc(5) is number `n - 4`.
     let mut fields = fields.map(str::parse::<i64>).map(Result::ok);
-    let user = fields.nth(14 - 4)??;
+    let minor_faults = fields.nth(10 - 4)??;
+    let major_faults = fields.nth(12 - 11)??;
+    let user = fields.nth(14 - 13)??;
     let system = fields.next()??;
     let threads = fields.nth(20 - 16)??;
     let start = fields.nth(22 - 21)??;
@@ -44,6 +56,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Stat> {
         name,
         state,
         cpu_ticks: u64::try_from(user + system).ok()?,
+        minor_faults: u64::try_from(minor_faults).ok()?,
+        major_faults: u64::try_from(major_faults).ok()?,
         threads: u32::try_from(threads).ok()?,
         start_ticks: u64::try_from(start).ok()?,
     })
@@ -79,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    const LINE: &str = "4711 (NAME) S 1 4711 4711 0 -1 4194304 900 20 0 0 250 75 3 4 20 0 12 0 \
+    const LINE: &str = "4711 (NAME) S 1 4711 4711 0 -1 4194304 900 20 6 8 250 75 3 4 20 0 12 0 \
         998877 30000000 640 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 \
         0 0 0 0 1792\n";
 
@@ -95,6 +109,8 @@ mod tests {
                 name: name.to_owned(),
                 state: b'S',
                 cpu_ticks: 325,
+                minor_faults: 900,
+                major_faults: 6,
                 threads: 12,
                 start_ticks: 998_877,
             };

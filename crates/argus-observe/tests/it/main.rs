@@ -5,6 +5,7 @@
 mod stranger;
 
 mod attach;
+mod details;
 mod exit;
 mod follow;
 mod measure;

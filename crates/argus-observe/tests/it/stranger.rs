@@ -63,6 +63,72 @@ impl Drop for Stranger {
     }
 }
 
+/// A Python program that goes on only when it is told to.
+///
+/// Its text calls `step()` where it shall wait, first when it is ready, and has `folder` to itself.
+/// Waiting is being stopped: it writes nothing and opens nothing that would be measured.
+pub(crate) struct Program {
+    _folder: tempfile::TempDir,
+    pub(crate) stranger: Stranger,
+}
+
+const STEPS: &str = "import os, signal, sys, time
+folder = os.path.dirname(sys.argv[0])
+def step(): os.kill(os.getpid(), signal.SIGSTOP)
+";
+
+impl Program {
+    /// Runs until its first step.
+    pub(crate) fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program.py");
+        std::fs::write(&path, format!("{STEPS}{text}")).unwrap();
+        let stranger = Stranger::run(&format!("exec python3 {}", path.display()));
+        let program = Self {
+            _folder: folder,
+            stranger,
+        };
+        program.has_stopped();
+        program
+    }
+
+    /// Lets it go on to its next step, and waits for it.
+    pub(crate) fn step(&self) {
+        self.stranger.kill(Signal::CONT);
+        self.has_stopped();
+    }
+
+    fn has_stopped(&self) {
+        let task = format!("/proc/{}/task", self.stranger.pid);
+        eventually("the program has come to its next step", || {
+            let threads = std::fs::read_dir(&task).unwrap();
+            let mut states = threads.map(|thread| {
+                let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+                let stat = stat.unwrap_or_default();
+                stat.rsplit_once(')').map(|(_, rest)| rest.contains(" T "))
+            });
+            // The first thread may have ended, and one that ends now has no state.
+            states.any(|stopped| stopped == Some(true)).then_some(())
+        });
+    }
+}
+
+/// Runs it in a thread that belongs to nobody, if this user may become somebody else.
+pub(crate) fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    const NOBODY: u32 = 65_534;
+    let thread = std::thread::spawn(move || {
+        if rustix::process::getuid().is_root() {
+            let group = rustix::process::Gid::from_raw(NOBODY);
+            let user = rustix::process::Uid::from_raw(NOBODY);
+            rustix::thread::set_thread_groups(&[]).unwrap();
+            rustix::thread::set_thread_res_gid(group, group, group).unwrap();
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+        }
+        run()
+    });
+    thread.join().unwrap()
+}
+
 /// Looks again until `condition` gives something; fails after ten seconds.
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(10);
