@@ -12,6 +12,7 @@
 //! the only place of `unsafe`. `/proc` is read through descriptors that stay open, so a sample is a
 //! few system calls and a re-used process id can never be mistaken for the process meant.
 
+pub mod argv;
 pub mod child;
 pub mod exit;
 pub mod line;
