@@ -3,7 +3,7 @@
 //! What a person with a terminal could learn about a strange process, this crate learns cheaply and
 //! precisely: which process is meant ([`process`]), how busy it is ([`sample`]), when and how it
 //! ends ([`exit`]), what its log files say ([`tail`]), and, for a program started for the purpose,
-//! what it prints ([`child`]).
+//! what it prints ([`child`]); and when a person should be told of it ([`alarm`]).
 //!
 //! It hands observations to its caller as plain values. It writes no spool and no store, prints
 //! nothing, and never signals, stops, traces, or changes the process it observes.
@@ -12,6 +12,7 @@
 //! the only place of `unsafe`. `/proc` is read through descriptors that stay open, so a sample is a
 //! few system calls and a re-used process id can never be mistaken for the process meant.
 
+pub mod alarm;
 pub mod argv;
 pub mod child;
 pub mod exit;
