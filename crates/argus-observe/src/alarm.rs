@@ -18,6 +18,7 @@
 //!   that is noticed late, because the observer itself stood still, gets [`GRACE`]: lines that
 //!   were written meanwhile have to be read first.
 
+mod command;
 mod level;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use argus_model::Monotonic;
 
+pub use command::{Commands, Finished, MAX_RUNNING, NotStarted, Outcome, TIMEOUT};
 pub use level::{CLEAR_SHARE, Change, Hold, Level, NotAHold, NotAThreshold, Threshold};
 
 /// How long CPU must be above its threshold unless the user says otherwise: three readings at the

@@ -103,7 +103,7 @@ impl Ended {
         u8::try_from(code & 0xff).unwrap_or(u8::MAX)
     }
 
-    fn of(status: ExitStatus) -> Self {
+    pub(crate) fn of(status: ExitStatus) -> Self {
         let signal = status.signal().unwrap_or(0);
         Self {
             code: status.code().unwrap_or(-signal),

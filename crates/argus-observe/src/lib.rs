@@ -24,6 +24,7 @@ pub mod sample;
 pub mod tail;
 pub mod wake;
 
+mod errand;
 mod stat;
 
 pub use process::{AttachError, Found, Target};

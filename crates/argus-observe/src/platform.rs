@@ -124,6 +124,20 @@ pub(crate) fn start_with_mask_before(command: &mut Command, signals: &Signals) {
     }
 }
 
+/// Makes the program start as the leader of a process group of its own, with no signal blocked: it
+/// would inherit our mask, and could not be asked to end.
+pub(crate) fn start_in_own_group(command: &mut Command) {
+    command.process_group(0);
+    // SAFETY: the closure runs between fork and exec and only sets the new process's own mask;
+    // pthread_sigmask is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            signals::block_nothing();
+            Ok(())
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,6 +128,11 @@ pub(super) fn restore(mask: &libc::sigset_t) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
 }
 
+/// Lets every signal through to this thread.
+pub(super) fn block_nothing() {
+    restore(&set_of(&[]));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 
 mod stranger;
 
+mod alert;
 mod attach;
 mod details;
 mod exit;
