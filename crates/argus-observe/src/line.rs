@@ -21,15 +21,31 @@ pub struct Line<'a> {
 }
 
 /// Splits one stream into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splitter {
+    max_bytes: usize,
     /// The beginning of a line whose end has not been seen.
     beginning: Vec<u8>,
     /// The line was cut: everything up to its end is skipped.
     skipping: bool,
 }
 
+impl Default for Splitter {
+    fn default() -> Self {
+        Self::up_to(MAX_BYTES)
+    }
+}
+
 impl Splitter {
+    /// Keeps so many bytes of a line, instead of [`MAX_BYTES`]; at least four, the longest character.
+    pub fn up_to(max_bytes: usize) -> Self {
+        Self {
+            max_bytes: max_bytes.max(4),
+            beginning: Vec::new(),
+            skipping: false,
+        }
+    }
+
     /// Takes the stream's next bytes and hands every line they complete to `each`.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
         let mut rest = bytes;
@@ -47,7 +63,7 @@ impl Splitter {
         if !self.beginning.is_empty() {
             each(whole(&self.beginning));
         }
-        *self = Self::default();
+        *self = Self::up_to(self.max_bytes);
     }
 
     fn extend(&mut self, bytes: &[u8], ending: Ending, each: &mut impl FnMut(Line<'_>)) {
@@ -55,11 +71,11 @@ impl Splitter {
             self.skipping = ending == Ending::Open;
             return;
         }
-        let room = MAX_BYTES - self.beginning.len();
+        let room = self.max_bytes - self.beginning.len();
         if bytes.len() > room {
             // The byte behind the cut is needed to see whether it splits a character.
             self.beginning.extend_from_slice(&bytes[..=room]);
-            each(cut(&self.beginning));
+            each(cut(&self.beginning, self.max_bytes));
             self.beginning.clear();
             self.skipping = ending == Ending::Open;
         } else if ending == Ending::Open {
@@ -100,13 +116,13 @@ fn whole(bytes: &[u8]) -> Line<'_> {
     }
 }
 
-/// The first [`MAX_BYTES`] of `bytes`, which is longer, less a character that would be split.
-fn cut(bytes: &[u8]) -> Line<'_> {
+/// The first `max_bytes` of `bytes`, which is longer, less a character that would be split.
+fn cut(bytes: &[u8], max_bytes: usize) -> Line<'_> {
     let is_inside = |at: usize| bytes[at] & 0b1100_0000 == 0b1000_0000;
-    let end = (MAX_BYTES - 3..=MAX_BYTES)
+    let end = (max_bytes - 3..=max_bytes)
         .rev()
         .find(|at| !is_inside(*at))
-        .unwrap_or(MAX_BYTES);
+        .unwrap_or(max_bytes);
     Line {
         text: String::from_utf8_lossy(&bytes[..end]),
         altered: true,
