@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::child::Ended;
 use crate::exit::{Exit, timespec};
-use crate::platform;
+use crate::platform::{self, Bond};
 
 /// How often what runs is looked at: what it says must not fill its pipe, and where there are no
 /// pidfds nothing tells of its end.
@@ -34,9 +34,9 @@ pub(crate) struct Errand {
 
 impl Errand {
     /// Starts a program whose output and error streams have been chosen.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+    pub(crate) fn start(mut command: Command, bond: Bond) -> io::Result<Self> {
         command.stdin(Stdio::null());
-        platform::start_in_own_group(&mut command);
+        platform::start_in_own_group(&mut command, bond);
         let process = command.spawn()?;
         // Our child, not collected yet: the id is its own.
         Ok(Self {
@@ -45,6 +45,12 @@ impl Errand {
             ended: None,
             process,
         })
+    }
+
+    /// Its output, if that was to be a pipe; reading it never blocks.
+    pub(crate) fn output(&mut self) -> io::Result<Option<OwnedFd>> {
+        let output = self.process.stdout.take().map(OwnedFd::from);
+        output.map(unblocked).transpose()
     }
 
     /// Its error stream, if that was to be a pipe; reading it never blocks.

@@ -4,6 +4,7 @@
 //! precisely: which process is meant ([`process`]), how busy it is ([`sample`]), when and how it
 //! ends ([`exit`]), what its log files say ([`tail`]), and, for a program started for the purpose,
 //! what it prints ([`child`]); and when a person should be told of it ([`alarm`]).
+//! What only the program's people know how to find out, their own programs tell ([`plugin`]).
 //!
 //! It hands observations to its caller as plain values. It writes no spool and no store, prints
 //! nothing, and never signals, stops, traces, or changes the process it observes.
@@ -18,6 +19,7 @@ pub mod child;
 pub mod exit;
 pub mod line;
 pub mod platform;
+pub mod plugin;
 pub mod pressure;
 pub mod process;
 pub mod sample;

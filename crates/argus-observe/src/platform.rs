@@ -124,15 +124,32 @@ pub(crate) fn start_with_mask_before(command: &mut Command, signals: &Signals) {
     }
 }
 
+/// Whether a program of ours goes on when its caller dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bond {
+    /// It gets SIGTERM when the thread that started it ends, so that must be one that stays.
+    Bound,
+    /// It goes on.
+    Free,
+}
+
 /// Makes the program start as the leader of a process group of its own, with no signal blocked: it
 /// would inherit our mask, and could not be asked to end.
-pub(crate) fn start_in_own_group(command: &mut Command) {
+pub(crate) fn start_in_own_group(command: &mut Command, bond: Bond) {
     command.process_group(0);
-    // SAFETY: the closure runs between fork and exec and only sets the new process's own mask;
-    // pthread_sigmask is async-signal-safe.
+    let caller = rustix::process::getpid();
+    // SAFETY: the closure runs between fork and exec. It allocates nothing, takes no lock, and makes
+    // three async-signal-safe system calls that concern its own process only.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             signals::block_nothing();
+            if bond == Bond::Bound {
+                rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+                // The caller may have died before the kernel knew whom to tell.
+                if rustix::process::getppid() != Some(caller) {
+                    return Err(rustix::io::Errno::SRCH.into());
+                }
+            }
             Ok(())
         });
     }

@@ -27,6 +27,7 @@ use rustix::process::Signal;
 use super::{Rule, Transition, Turn, later, rounded};
 use crate::argv::Argv;
 use crate::errand::{Errand, LOOK_AGAIN, LastLine};
+use crate::platform::Bond;
 
 /// So many commands run at once; who alerts faster than they end is told so.
 pub const MAX_RUNNING: usize = 4;
@@ -138,7 +139,7 @@ impl Commands {
     }
 
     fn run(&self, command: Command, rule: Rule, now: Monotonic) -> io::Result<Running> {
-        let mut errand = Errand::start(command)?;
+        let mut errand = Errand::start(command, Bond::Free)?;
         if let Some(pidfd) = errand.descriptor() {
             epoll::add(&self.ends, pidfd, EventData::new_u64(0), EventFlags::IN)?;
         }

@@ -10,4 +10,5 @@ mod details;
 mod exit;
 mod follow;
 mod measure;
+mod plugin;
 mod spawn;
