@@ -53,6 +53,22 @@ pub fn wait_any<const N: usize>(
     Ok(polled.map(|polled| !polled.revents().is_empty()))
 }
 
+/// Waits until one of these is readable, at most `timeout` (`None`: for ever). A signal may end the
+/// wait early.
+///
+/// # Errors
+/// When the system call for waiting fails.
+pub fn wait_for(descriptors: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
+    let mut polled: Vec<_> = descriptors
+        .iter()
+        .map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN))
+        .collect();
+    match rustix::event::poll(&mut polled, timeout.and_then(timespec).as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,10 +15,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
+use argus_model::Measure;
 use argus_observe::platform;
 use argus_observe::sample::Reading;
 use argus_observe::wake::Bell;
-use argus_tui::sanitize;
+use argus_tui::{format, sanitize};
 
 use super::AppName;
 use super::observers::Interval;
@@ -30,6 +31,8 @@ const WAITING_LINES: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     Standard,
+    /// Every measure of a sample, too.
+    Measures,
     Verbose,
 }
 
@@ -162,12 +165,26 @@ impl Console {
         });
         self.verbose(|| format!("[Metrics Thread] Recorded (#{number})"));
         self.say(sample_line(label, reading));
+        // Most samples of a short interval come without: a line of dashes would look like a refusal.
+        let has_details = reading.measures.get(Measure::MinorFaults).is_some();
+        if self.detail != Detail::Standard && has_details {
+            self.say(measures_line(label, reading));
+        }
     }
 
     pub(super) fn line(&self, label: &Label, text: &str, number: u64) {
         self.verbose(|| format!("[Log Thread] New line detected: {}", sanitize(text)));
         self.verbose(|| format!("[Log Thread] Recorded (#{number})"));
         self.say(log_line(label, text));
+    }
+
+    /// An alert has fired or is over.
+    pub(super) fn alert(&self, label: &Label, text: &str) {
+        self.say(tagged(&format!(
+            "{}: {}",
+            label.after("Alert"),
+            sanitize(text)
+        )));
     }
 
     /// One of several processes has ended.
@@ -262,6 +279,38 @@ fn sample_line(label: &Label, reading: &Reading) -> String {
     ))
 }
 
+/// Every measure that was taken, and those that this user may not see.
+fn measures_line(label: &Label, reading: &Reading) -> String {
+    let shown = |(name, measure)| {
+        let value = reading.measures.get(measure);
+        format!("{name}={}", format::measure(measure, value))
+    };
+    let measures: Vec<_> = SHOWN.into_iter().map(shown).collect();
+    tagged(&format!(
+        "{}: {}",
+        label.after("Details"),
+        measures.join(" | ")
+    ))
+}
+
+/// The measures in the order in which they are shown, with short names.
+const SHOWN: [(&str, Measure); 14] = [
+    ("CPU of allowed", Measure::CpuNormalized),
+    ("Read", Measure::DiskReadRate),
+    ("Written", Measure::DiskWriteRate),
+    ("Received", Measure::NetworkReceiveRate),
+    ("Sent", Measure::NetworkSendRate),
+    ("Descriptors", Measure::Descriptors),
+    ("Children", Measure::Children),
+    ("Faults", Measure::MinorFaults),
+    ("Major faults", Measure::MajorFaults),
+    ("Switches", Measure::VoluntarySwitches),
+    ("Forced switches", Measure::InvoluntarySwitches),
+    ("Waited for CPU", Measure::RunQueueWait),
+    ("PSS", Measure::Pss),
+    ("Interval", Measure::Interval),
+];
+
 fn log_line(label: &Label, text: &str) -> String {
     tagged(&format!("{}: {}", label.after("Log"), sanitize(text)))
 }
@@ -308,7 +357,7 @@ fn from_home(path: &Path, home: Option<&Path>) -> String {
 
 /// Mebibytes, which is what psutil's users call megabytes.
 #[expect(clippy::cast_precision_loss, reason = "exact up to eight pebibytes")]
-fn megabytes(bytes: u64) -> f64 {
+pub(super) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)
 }
 

@@ -10,9 +10,11 @@ pub(crate) mod observers;
 pub(crate) mod recorder;
 
 mod console;
+mod desk;
 mod engine;
 mod logs;
 mod plan;
+mod plugins;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
@@ -20,15 +22,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
+use argus_observe::alarm::{Hold, Rules, Threshold};
+use argus_observe::argv::Argv;
 use argus_observe::platform::{self, Signal, Signals};
 use argus_observe::process::Target;
+use argus_observe::sample::Pss;
 use argus_observe::wake::Bell;
 
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use console::{Console, Detail, Ending, Introduction, Summary};
+use desk::Desk;
 use engine::Engine;
-use logs::{Logs, Voice};
+use logs::Logs;
 use observers::Interval;
 use plan::{Plan, Whom};
 use recorder::Recorder;
@@ -62,9 +68,53 @@ pub(crate) struct Args {
     /// Name of the application, when the process's own says too little
     #[arg(long, value_name = "NAME")]
     app_name: Option<String>,
+    #[command(flatten)]
+    alerts: AlertArgs,
+    /// Run a program that prints further metrics (`name value` lines or Prometheus text); may be
+    /// repeated
+    #[arg(long = "plugin", value_name = "CMD")]
+    plugins: Vec<Argv>,
+    /// Measure proportional memory (PSS) as well: walks all pages of the process
+    #[arg(long)]
+    pss: bool,
+    /// Show every measure of a sample, not only CPU, memory and threads
+    #[arg(long)]
+    details: bool,
     /// Tell what gaze itself is doing
     #[arg(long)]
     verbose: bool,
+}
+
+/// When to speak up.
+#[derive(Debug, clap::Args)]
+struct AlertArgs {
+    /// Alert when CPU is above so many percent of one core
+    #[arg(long = "alert-cpu", value_name = "PCT")]
+    cpu: Option<Threshold>,
+    /// Alert when memory is above so many MB
+    #[arg(long = "alert-memory", value_name = "MB")]
+    memory: Option<Threshold>,
+    /// Alert when there was no log line (without a log: no CPU used) for so many seconds
+    #[arg(long = "alert-silence", value_name = "SECONDS")]
+    silence: Option<Threshold>,
+    /// How long CPU or memory must be above its threshold [default: 10 for CPU, 0 for memory]
+    #[arg(long = "alert-for", value_name = "SECONDS")]
+    hold: Option<Hold>,
+    /// Run this for every alert, without a shell; ARGUS_ALERT_RULE, _STATE, _VALUE, _THRESHOLD,
+    /// _PID and _APP tell it which
+    #[arg(long = "alert-command", value_name = "CMD")]
+    command: Option<Argv>,
+}
+
+impl AlertArgs {
+    fn rules(&self) -> Rules {
+        Rules {
+            cpu_percent: self.cpu,
+            memory_mb: self.memory,
+            silence_seconds: self.silence,
+            hold: self.hold,
+        }
+    }
 }
 
 /// The arguments of this program; called by the name `gaze`, those of `argus gaze`.
@@ -102,15 +152,15 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     }
     recorder::prepare(data)?;
     let recorder = Recorder::default();
-    let console = Console::open(if args.verbose {
-        Detail::Verbose
-    } else {
-        Detail::Standard
-    })?;
+    let console = Console::open(args.detail())?;
     introduce(&console, &watched, &plans, data);
-    let voices = watched.iter().map(Voice::of).collect();
+    let voices = watched.iter().map(Watched::voice).collect();
     let logs = Logs::of(&plans, voices);
-    let mut engine = Engine::new(&console, &recorder, watched, now)?;
+    let desk = Desk {
+        recorder: &recorder,
+        console: &console,
+    };
+    let mut engine = Engine::new(desk, watched, now)?;
     let ending = hold(&mut engine, &logs, &signals)?;
     let settled = recorder.settle(data);
     let tally = engine.tally();
@@ -147,6 +197,14 @@ fn find(plans: Vec<Plan>) -> Result<(Vec<Plan>, Vec<Target>)> {
 }
 
 impl Args {
+    fn detail(&self) -> Detail {
+        match (self.verbose, self.details) {
+            (true, _) => Detail::Verbose,
+            (false, true) => Detail::Measures,
+            (false, false) => Detail::Standard,
+        }
+    }
+
     /// What is to be watched, in the order of the command line.
     fn plans(&self) -> Result<Vec<Plan>> {
         let whom: Vec<Whom> = match (self.processes.as_slice(), self.pids.as_slice()) {
@@ -164,6 +222,10 @@ impl Args {
             // Lines of a file belong to one process: the first.
             logfiles: std::mem::take(&mut logfiles),
             interval: self.interval,
+            rules: self.alerts.rules(),
+            alert_command: self.alerts.command.clone(),
+            plugins: self.plugins.clone(),
+            pss: if self.pss { Pss::Measured } else { Pss::Left },
         };
         Ok(whom.into_iter().map(plan).collect())
     }
@@ -200,10 +262,10 @@ fn hold(engine: &mut Engine<'_>, logs: &Logs, signals: &Signals) -> Result<Endin
             for warning in warnings {
                 console::warn(&format!("{warning}; followed as soon as it can be read"));
             }
-            let (recorder, console, stop) = (engine.recorder(), engine.console(), &stop);
-            scope.spawn(move || logs.follow(follower, stop, recorder, console));
+            let (desk, stop) = (engine.desk(), &stop);
+            scope.spawn(move || logs.follow(follower, stop, desk));
         }
-        engine.console().threads_started(!logs.is_empty());
+        engine.desk().console.threads_started(!logs.is_empty());
         let ending = engine.run(signals);
         stop.ring();
         ending

@@ -47,6 +47,11 @@ impl fmt::Display for Interval {
 }
 
 impl Interval {
+    /// The time.
+    pub(crate) fn duration(self) -> Duration {
+        self.0
+    }
+
     /// When the measurement after `now` is due: first soon after the beginning, then at whole
     /// intervals from it. One that was missed is left out, not made up for.
     pub(crate) fn next(self, begun: Monotonic, now: Monotonic) -> Monotonic {

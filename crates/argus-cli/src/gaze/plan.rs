@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use argus_observe::alarm::Rules;
+use argus_observe::argv::Argv;
 use argus_observe::process::{self, Target};
+use argus_observe::sample::Pss;
 
 use super::console;
 use super::observers::Interval;
@@ -25,6 +28,11 @@ pub(crate) struct Plan {
     pub(crate) app_name: Option<String>,
     pub(crate) logfiles: Vec<PathBuf>,
     pub(crate) interval: Interval,
+    pub(crate) rules: Rules,
+    /// What is run for every alert.
+    pub(crate) alert_command: Option<Argv>,
+    pub(crate) plugins: Vec<Argv>,
+    pub(crate) pss: Pss,
 }
 
 impl Plan {

@@ -3,15 +3,18 @@
 //! A record is safe when its method returns, whoever dies then. The collector moves it to the
 //! store; [`Recorder::settle`] waits for that.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use argus_model::codec::Encoder;
 use argus_model::paths::DataDir;
-use argus_model::record::{LogSource, OBSERVER_RUNTIME, SubjectInfo};
-use argus_model::{Kind, Record, SpanNumber};
+use argus_model::record::{Fields, LogSource, OBSERVER_RUNTIME, SubjectInfo, encode_text_key};
+use argus_model::value::encode_verbatim;
+use argus_model::{Kind, Monotonic, NameKind, NameText, Record, SpanNumber};
 use argus_observe::line::Line;
 use argus_observe::platform;
 use argus_observe::process::Target;
@@ -25,12 +28,25 @@ use crate::open::store_if_any;
 
 /// How long a command waits at its end until its records are in the store.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The room for a metric's attributes.
+const ATTRIBUTE_BYTES: usize = 16 * 1024;
 
 /// Writes records, and counts them.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    /// The names of metrics seen so far, which are few.
+    names: Mutex<HashMap<String, &'static Definition>>,
     records: AtomicU64,
     lost: AtomicU64,
+}
+
+/// A named quantity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Named<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: f64,
+    /// In UCUM; empty when there is none.
+    pub(crate) unit: &'a str,
 }
 
 /// A process that records are about.
@@ -165,6 +181,47 @@ impl Recorder {
             detail: event.detail,
         };
         self.record(&[&of.definition], &record)
+    }
+
+    /// Records a named quantity, of which `attributes` tell it from others of the name.
+    pub(crate) fn metric(
+        &self,
+        of: &Subject,
+        at: Monotonic,
+        metric: &Named<'_>,
+        attributes: &[(&str, &str)],
+    ) {
+        let mut space = [0; ATTRIBUTE_BYTES];
+        let mut out = Encoder::new(&mut space);
+        let mut length = 0;
+        for (key, value) in attributes {
+            // What does not fit any more is left out, whole.
+            if encode_text_key(&mut out, key).is_err() || encode_verbatim(&mut out, value).is_err()
+            {
+                break;
+            }
+            length = out.used();
+        }
+        let name = self.name(metric.name);
+        let record = Record::Metric {
+            subject: of.number(),
+            name: name.number(),
+            at,
+            value: metric.value,
+            unit: metric.unit,
+            attributes: Fields(&space[..length]),
+        };
+        self.record(&[&of.definition, name], &record);
+    }
+
+    fn name(&self, text: &str) -> &'static Definition {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = names.get(text) {
+            return name;
+        }
+        let name = argus_spool::define(NameText::plain(NameKind::Metric, text));
+        names.insert(text.to_owned(), name);
+        name
     }
 
     /// Waits until everything recorded so far is in the store, for some seconds at most.

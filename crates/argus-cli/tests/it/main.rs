@@ -10,6 +10,7 @@ mod collector;
 mod damage;
 mod doctor;
 mod gaze;
+mod gaze_alerts;
 mod gaze_many;
 mod help;
 mod listings;
