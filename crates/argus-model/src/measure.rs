@@ -152,6 +152,13 @@ impl Measures {
         self.set(measure, count as f64);
     }
 
+    /// Takes in what is known in `newer`; what is not known there stays.
+    pub fn update(&mut self, newer: &Self) {
+        for (measure, value) in newer.iter() {
+            self.set(measure, value);
+        }
+    }
+
     /// Those that are known, in the order of [`Measure::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Measure, f64)> {
         let known = |measure: Measure| Some((measure, self.get(measure)?));

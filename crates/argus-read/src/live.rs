@@ -235,7 +235,9 @@ impl LiveState {
         }
         for sample in samples {
             if let Some(&place) = by_pid.get(&sample.pid) {
-                self.processes[place].history.push(Point::of(sample));
+                let process = &mut self.processes[place];
+                process.history.push(Point::of(sample));
+                process.measures.update(&sample.measures);
             }
         }
     }

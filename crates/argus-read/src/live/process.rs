@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use argus_model::Timestamp;
+use argus_model::{Measures, Timestamp};
 use argus_store::batch::RunKey;
 use argus_store::query::{StoredOpenSpan, StoredRun, StoredSample};
 
@@ -35,6 +35,8 @@ pub struct LiveProcess {
     pub ended: Option<Ended>,
     /// CPU, memory, threads over time.
     pub history: History,
+    /// What else is known of it, each as it was measured last.
+    pub measures: Measures,
     /// Threads with open spans: the main thread first, the others by id.
     pub threads: Vec<LiveThread>,
     /// Its run has been read. Before that it is known by its open spans only, and leaves with them.
@@ -51,6 +53,7 @@ impl LiveProcess {
             started_at: run.started_at,
             ended: None,
             history: History::new(history),
+            measures: Measures::NONE,
             threads: Vec::new(),
             described: true,
         };
@@ -68,6 +71,7 @@ impl LiveProcess {
             started_at: span.started_at,
             ended: None,
             history: History::new(history),
+            measures: Measures::NONE,
             threads: Vec::new(),
             described: false,
         }

@@ -1,6 +1,6 @@
 //! Pictures of hand-built data at a fixed moment.
 
-use argus_model::{Measures, ProducerId, SpanKey, SpanNumber};
+use argus_model::{Measure, Measures, ProducerId, SpanKey, SpanNumber};
 use argus_read::live::{Changes, LiveOptions, OutsideChanges};
 use argus_read::stored::{
     CollectorState, Hold, ProducerLedger, Status, StoredOpenSpan, StoredRun, StoredSample,
@@ -273,6 +273,33 @@ fn open_spans_vitals_and_activity_stand_side_by_side() {
     └──────────────────────────────────────────────────────────────────────────────────────────────────┘
      q quit  ? help  Space pause  ↑↓ move  ←→ fold  Tab pane  s sort: start  f show: all
     ");
+}
+
+#[test]
+fn what_is_measured_besides_stands_below_the_curves() {
+    let mut sample = sample(9);
+    sample.measures.set(Measure::DiskReadRate, 2_048.0);
+    sample.measures.set(Measure::NetworkSendRate, 0.0);
+    let samples = vec![sample];
+    let outside = OutsideChanges {
+        samples,
+        ..OutsideChanges::default()
+    };
+    let mut state = busy();
+    let changes = Changes {
+        outside: Some(outside),
+        ..Changes::default()
+    };
+    state.apply(changes, second(12.0));
+    let picture = Shown::new(state).picture();
+    for line in [
+        "Read     2.00 KiB/s",
+        "Written  –",
+        "Received –",
+        "Sent     0 B/s",
+    ] {
+        assert!(picture.contains(line), "{picture}");
+    }
 }
 
 #[test]

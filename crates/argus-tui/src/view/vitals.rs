@@ -1,5 +1,6 @@
-//! CPU, memory and threads of one process over time.
+//! CPU, memory and threads of one process over time, and what else is known of it now.
 
+use argus_model::Measure;
 use argus_read::live::{LiveProcess, Point};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -45,6 +46,7 @@ pub(super) fn draw(process: &LiveProcess, theme: &Theme, area: Rect, buffer: &mu
         buffer.set_stringn(area.x, area.y, text, usize::from(area.width), theme.dim);
         return;
     };
+    let area = draw_measures(process, theme, area, buffer);
     let parts: [Rect; 3] = Layout::vertical([Constraint::Fill(1); 3]).areas(area);
     for (curve, part) in CURVES.iter().zip(parts) {
         if part.is_empty() {
@@ -65,4 +67,34 @@ pub(super) fn draw(process: &LiveProcess, theme: &Theme, area: Rect, buffer: &mu
             .style(theme.focus)
             .render(line, buffer);
     }
+}
+
+/// The lines below the curves, the most telling first: a low screen has room for some.
+const LINES: [(&str, Measure); 7] = [
+    ("Read", Measure::DiskReadRate),
+    ("Written", Measure::DiskWriteRate),
+    ("Received", Measure::NetworkReceiveRate),
+    ("Sent", Measure::NetworkSendRate),
+    ("Files", Measure::Descriptors),
+    ("Children", Measure::Children),
+    ("Waited", Measure::RunQueueWait),
+];
+
+/// Rows that the curves need before anything else is shown: a label and a line for each.
+const CURVE_ROWS: u16 = 2 * CURVES.len() as u16;
+
+/// Draws what is known besides the curves at the foot of `area`; what is left of it.
+fn draw_measures(process: &LiveProcess, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+    let rows = (LINES.len() as u16).min(area.height.saturating_sub(CURVE_ROWS));
+    if process.measures.is_empty() || rows == 0 {
+        return area;
+    }
+    let [curves, foot] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area);
+    for ((name, measure), row) in LINES.into_iter().zip(foot.rows()) {
+        let value = format::measure(measure, process.measures.get(measure));
+        let text = fit(&format!("{name:<9}{value}"), usize::from(row.width));
+        buffer.set_string(row.x, row.y, text, theme.dim);
+    }
+    curves
 }
