@@ -13,6 +13,7 @@ mod console;
 mod desk;
 mod engine;
 mod logs;
+mod notify;
 mod plan;
 mod plugins;
 mod watched;
