@@ -16,6 +16,7 @@ mod logs;
 mod notify;
 mod plan;
 mod plugins;
+mod unit;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
