@@ -9,6 +9,7 @@
 pub(crate) mod observers;
 pub(crate) mod recorder;
 
+mod config;
 mod console;
 mod desk;
 mod engine;

@@ -21,6 +21,13 @@ pub(crate) struct Interval(Duration);
 #[error("expected a number of seconds above 0, at most 86400 (a day), such as 5 or 0.5")]
 pub(crate) struct NotAnInterval;
 
+/// Five seconds.
+impl Default for Interval {
+    fn default() -> Self {
+        Self(Duration::from_secs(5))
+    }
+}
+
 impl FromStr for Interval {
     type Err = NotAnInterval;
 

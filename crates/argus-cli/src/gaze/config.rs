@@ -1,0 +1,304 @@
+//! The file of `argus gaze --config FILE`: several programs watched by one gaze.
+//!
+//! `examples/gaze.toml` explains every key. A text becomes a [`Config`], whose values are of the same
+//! types as those of the command line, or a [`ConfigError`] that says where and what to do; no file
+//! is read here. After a reload [`Config::changes_from`] says what is to begin, to end and to change.
+#![cfg_attr(not(test), expect(dead_code, reason = "no option reads it yet"))]
+
+mod values;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use argus_observe::alarm::{Hold, Rules, Threshold};
+use argus_observe::argv::Argv;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::observers::Interval;
+use values::{Words, typed};
+
+/// What is watched, each under a name of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    /// In the order of the file; at least one.
+    pub(crate) targets: Vec<Target>,
+}
+
+/// One program to watch, with all defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Target {
+    /// The application's name, by which it is known again after a reload.
+    pub(crate) name: String,
+    pub(crate) whom: Whom,
+    /// Relative ones are meant from the file's folder.
+    pub(crate) logfiles: Vec<PathBuf>,
+    pub(crate) interval: Interval,
+    pub(crate) adaptive: bool,
+    pub(crate) follow_children: bool,
+    pub(crate) follow_restarts: bool,
+    pub(crate) alerts: Rules,
+    pub(crate) alert_command: Option<Argv>,
+    pub(crate) plugins: Vec<Argv>,
+    pub(crate) stacks: Option<StackRate>,
+}
+
+/// Which process is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// The one with this name.
+    Process(String),
+    /// The one with this id.
+    Pid(u32),
+    /// The one whose command line holds this text.
+    CommandLine(String),
+}
+
+/// How often stacks are looked at, per second: above none, at most ten.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct StackRate(f64);
+
+/// A number that is no rate for stacks.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a number of times a second above 0, at most 10")]
+pub(crate) struct NotAStackRate;
+
+impl StackRate {
+    /// Times a second.
+    pub(crate) fn hertz(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for StackRate {
+    type Error = NotAStackRate;
+
+    fn try_from(hertz: f64) -> Result<Self, NotAStackRate> {
+        if hertz > 0.0 && hertz <= 10.0 {
+            Ok(Self(hertz))
+        } else {
+            Err(NotAStackRate)
+        }
+    }
+}
+
+/// A text that is no configuration: what is wrong, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub(crate) struct ConfigError {
+    line: usize,
+    message: String,
+}
+
+/// What a reload changes.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Changes<'a> {
+    /// Not there before.
+    pub(crate) added: Vec<&'a Target>,
+    /// Not there any more.
+    pub(crate) removed: Vec<&'a Target>,
+    /// There before with other options: as it was, and as it is to be.
+    pub(crate) changed: Vec<(&'a Target, &'a Target)>,
+    /// As before.
+    pub(crate) kept: Vec<&'a Target>,
+}
+
+impl Config {
+    /// Understands the text of a file that lies in `folder`.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| explain(text, error.span(), &plain(error.message())))?;
+        if file.target.is_empty() {
+            let message = "no [[target]] is given: add one with a name and a process";
+            return Err(explain(text, None, message));
+        }
+        let mut lines: HashMap<&str, usize> = HashMap::new();
+        for target in &file.target {
+            let name = &target.get_ref().name;
+            let line = line_of(text, &name.span());
+            if let Some(first) = lines.insert(name.get_ref(), line) {
+                let name = name.get_ref();
+                let message = format!(
+                    "target \"{name}\" is there already, on line {first}: give each another name"
+                );
+                return Err(ConfigError { line, message });
+            }
+        }
+        let targets = file.target.iter().map(|target| {
+            let options = target.get_ref();
+            let whom = options
+                .whom()
+                .map_err(|message| explain(text, Some(options.name.span()), &message))?;
+            Ok(options.with_defaults(whom, &file, folder))
+        });
+        let targets = targets.collect::<Result<_, _>>()?;
+        Ok(Self { targets })
+    }
+
+    /// What is different from `before`, target by target.
+    pub(crate) fn changes_from<'a>(&'a self, before: &'a Self) -> Changes<'a> {
+        let mut old: HashMap<_, _> = before.targets.iter().map(|it| (&it.name, it)).collect();
+        let mut changes = Changes {
+            added: Vec::new(),
+            removed: Vec::new(),
+            changed: Vec::new(),
+            kept: Vec::new(),
+        };
+        for target in &self.targets {
+            match old.remove(&target.name) {
+                None => changes.added.push(target),
+                Some(old) if old == target => changes.kept.push(target),
+                Some(old) => changes.changed.push((old, target)),
+            }
+        }
+        let is_gone = |target: &&Target| old.contains_key(&target.name);
+        changes.removed = before.targets.iter().filter(is_gone).collect();
+        changes
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default, deserialize_with = "values::interval")]
+    interval: Option<Interval>,
+    adaptive: Option<bool>,
+    follow_children: Option<bool>,
+    follow_restarts: Option<bool>,
+    #[serde(default, deserialize_with = "typed")]
+    stacks: Option<StackRate>,
+    #[serde(default)]
+    alerts: Alerts,
+    #[serde(default)]
+    target: Vec<Spanned<Options>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    name: Spanned<String>,
+    process: Option<String>,
+    pid: Option<u32>,
+    command_line: Option<String>,
+    #[serde(default)]
+    logfiles: Vec<PathBuf>,
+    #[serde(default, deserialize_with = "values::interval")]
+    interval: Option<Interval>,
+    adaptive: Option<bool>,
+    follow_children: Option<bool>,
+    follow_restarts: Option<bool>,
+    #[serde(default, deserialize_with = "typed")]
+    stacks: Option<StackRate>,
+    #[serde(default)]
+    alerts: Alerts,
+    #[serde(default)]
+    plugins: Vec<Words>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Alerts {
+    #[serde(default, deserialize_with = "typed")]
+    cpu: Option<Threshold>,
+    #[serde(default, deserialize_with = "typed")]
+    memory: Option<Threshold>,
+    #[serde(default, deserialize_with = "typed")]
+    silence: Option<Threshold>,
+    #[serde(default, rename = "for", deserialize_with = "typed")]
+    hold: Option<Hold>,
+    command: Option<Words>,
+}
+
+impl Options {
+    /// Whom it means; otherwise, what to do.
+    fn whom(&self) -> Result<Whom, String> {
+        let name = self.name.get_ref();
+        if name.trim().is_empty() {
+            return Err("a target has an empty name: give it one".into());
+        }
+        let empty = |text: &&String| text.trim().is_empty();
+        let texts = [&self.process, &self.command_line];
+        if self.pid == Some(0) || texts.into_iter().flatten().any(|text| empty(&text)) {
+            return Err(format!(
+                "target \"{name}\" means no process: give it a process that is not empty"
+            ));
+        }
+        match (&self.process, self.pid, &self.command_line) {
+            (Some(process), None, None) => Ok(Whom::Process(process.clone())),
+            (None, Some(pid), None) => Ok(Whom::Pid(pid)),
+            (None, None, Some(text)) => Ok(Whom::CommandLine(text.clone())),
+            (None, None, None) => Err(format!(
+                "target \"{name}\" means no process: add process, pid or command_line"
+            )),
+            _ => Err(format!(
+                "target \"{name}\" has more than one of process, pid and command_line: keep one"
+            )),
+        }
+    }
+
+    fn with_defaults(&self, whom: Whom, file: &File, folder: &Path) -> Target {
+        let flag = |own: Option<bool>, default: Option<bool>| own.or(default).unwrap_or(false);
+        let (own, default) = (&self.alerts, &file.alerts);
+        let command = own.command.as_ref().or(default.command.as_ref());
+        Target {
+            name: self.name.get_ref().clone(),
+            whom,
+            logfiles: self.logfiles.iter().map(|path| folder.join(path)).collect(),
+            interval: self.interval.or(file.interval).unwrap_or_default(),
+            adaptive: flag(self.adaptive, file.adaptive),
+            follow_children: flag(self.follow_children, file.follow_children),
+            follow_restarts: flag(self.follow_restarts, file.follow_restarts),
+            alerts: Rules {
+                cpu_percent: own.cpu.or(default.cpu),
+                memory_mb: own.memory.or(default.memory),
+                silence_seconds: own.silence.or(default.silence),
+                hold: own.hold.or(default.hold),
+            },
+            alert_command: command.map(|words| words.argv(folder)),
+            plugins: self
+                .plugins
+                .iter()
+                .map(|words| words.argv(folder))
+                .collect(),
+            stacks: self.stacks.or(file.stacks),
+        }
+    }
+}
+
+fn explain(text: &str, span: Option<Range<usize>>, message: &str) -> ConfigError {
+    ConfigError {
+        line: line_of(text, &span.unwrap_or(0..0)),
+        message: message.to_owned(),
+    }
+}
+
+/// What the parser says, in the words of a file instead of a program's, on one line.
+fn plain(message: &str) -> String {
+    let words = [
+        ("unknown field", "unknown key"),
+        ("missing field `name`", "a target has no name: add one"),
+        ("duplicate key", "this key is there already: take one out"),
+        ("expected a boolean", "expected true or false"),
+        (
+            "expected a sequence",
+            "expected an array, such as [\"one\", \"two\"]",
+        ),
+    ];
+    words
+        .into_iter()
+        .fold(message.trim().replace('\n', ": "), |text, (from, to)| {
+            text.replace(from, to)
+        })
+}
+
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    let before = text.get(..span.start).unwrap_or(text);
+    before.matches('\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests;
