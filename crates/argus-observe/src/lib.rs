@@ -18,6 +18,7 @@ pub mod argv;
 pub mod child;
 pub mod exit;
 pub mod line;
+pub mod network;
 pub mod platform;
 pub mod plugin;
 pub mod pressure;

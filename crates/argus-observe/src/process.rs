@@ -154,7 +154,7 @@ fn processes() -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-fn read_stat(pid: u32) -> io::Result<Stat> {
+pub(crate) fn read_stat(pid: u32) -> io::Result<Stat> {
     let bytes = fs::read(format!("/proc/{pid}/stat"))?;
     stat::parse(&bytes).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))
 }

@@ -42,6 +42,7 @@ use argus_model::Monotonic;
 use argus_model::measure::{Measure, Measures};
 use rustix::fs::{Mode, OFlags};
 
+pub(crate) use detail::kernel_counts_descriptors;
 pub use detail::{Details, Pss};
 
 use crate::platform;

@@ -11,4 +11,5 @@ mod exit;
 mod follow;
 mod measure;
 mod plugin;
+mod network;
 mod spawn;

@@ -98,8 +98,12 @@ impl Program {
         self.has_stopped();
     }
 
-    fn has_stopped(&self) {
-        let task = format!("/proc/{}/task", self.stranger.pid);
+    pub(crate) fn has_stopped(&self) {
+        Self::wait_until_stopped(self.stranger.pid);
+    }
+
+    pub(crate) fn wait_until_stopped(pid: u32) {
+        let task = format!("/proc/{pid}/task");
         eventually("the program has come to its next step", || {
             let threads = std::fs::read_dir(&task).unwrap();
             let mut states = threads.map(|thread| {

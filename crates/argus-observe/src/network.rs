@@ -1,0 +1,431 @@
+//! What processes send and receive over TCP, seen from outside and without privileges.
+//!
+//! The kernel counts for every TCP socket what it has moved, and tells anybody who asks in the same
+//! network namespace (`sock_diag(7)`). Which sockets are a process's own says `/proc/PID/fd`, to its
+//! user and the superuser. One [`Network`] serves all processes that are watched:
+//!
+//! - Descriptors are listed when their number has changed or one of the process's connections has
+//!   ended, and now and then besides; with many descriptors less often.
+//! - A few known connections are asked for one by one; many, or new ones, by one walk over all of the
+//!   machine's, whose cost is that of the kernel's table (0.2 to 0.5 ms on big machines), not of the
+//!   number of processes.
+//! - Connections that have ended are told by the kernel with their last counts, so that what moved
+//!   after the last look is not lost.
+//!
+//! Payload is counted, as it was handed over: what had to be sent again counts once, what the kernel
+//! has received counts before the process reads it, and what is still queued for sending does not.
+//!
+//! What cannot be known, and is therefore not in the numbers:
+//!
+//! - UDP, and everything else that is not TCP: the kernel does not count it per socket.
+//! - Sockets of another network namespace, and processes of other users: [`Unseen`].
+//! - A connection that a process *made*, and that came and went between two looks: the kernel does not
+//!   say whose it was. All such bytes of this network namespace are in [`Network::nobodys`]. One that
+//!   was *accepted* is known by the port on which its process listens.
+//! - The other side's end mark counts as a byte to the kernel, and is taken off where the connection
+//!   was seen closing; of one that ended between two looks that is not told, so what was received may
+//!   be one too high for each of these.
+//!
+//! What several processes share is counted once: see [`ledger`].
+
+mod diag;
+mod holders;
+mod ledger;
+mod link;
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use argus_model::Monotonic;
+use argus_model::measure::{Measure, Measures};
+
+use crate::platform;
+use crate::process::{self, Target};
+use diag::{Seen, SocketId};
+use holders::Descriptors;
+use ledger::{Ledger, Since, Subject};
+use link::Link;
+
+/// Bytes over TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Received by the kernel for the process.
+    pub received: u64,
+    /// Sent, each byte once.
+    pub sent: u64,
+}
+
+/// Why nothing is known of what a process sends and receives.
+#[derive(Debug, thiserror::Error)]
+pub enum Unseen {
+    /// Its descriptors may not be listed by this user.
+    #[error("the sockets of process {0} may not be seen by this user")]
+    NotPermitted(u32),
+    /// Its sockets are told only within its own network namespace, a container's for instance.
+    #[error("process {0} is in another network namespace")]
+    OtherNamespace(u32),
+    /// It has ended, or another process has its id.
+    #[error("there is no process with id {0}")]
+    NoSuchProcess(u32),
+    /// The kernel did not answer, or no descriptor is left.
+    #[error("the sockets of process {0} cannot be asked for")]
+    Failed(u32, #[source] io::Error),
+}
+
+/// Whether the ends of connections are told, without which their last bytes are lost.
+#[derive(Debug)]
+pub enum Ends {
+    /// All of them.
+    Told,
+    /// The kernel had no room for some, so often.
+    Overrun(u64),
+    /// Refused.
+    Refused(io::Error),
+}
+
+/// Whether it was time to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// The numbers are those of this moment.
+    Now,
+    /// The numbers are those of the look before.
+    NotYet,
+}
+
+/// The TCP traffic of watched processes of this network namespace.
+#[derive(Debug)]
+pub struct Network {
+    link: Link,
+    ledger: Ledger,
+    watched: HashMap<u32, Watched>,
+    every: Duration,
+    looked: Option<Monotonic>,
+    looks: u64,
+    walked: Pace,
+    overruns: u64,
+    /// Some ends are not told, so what has ended must be found by its absence.
+    misses_ends: bool,
+}
+
+#[derive(Debug)]
+struct Watched {
+    subject: Subject,
+    descriptors: Descriptors,
+    count: Option<u64>,
+    listed: Pace,
+    /// Its descriptors cannot be listed any more.
+    is_blind: bool,
+    before: Option<(Monotonic, Traffic)>,
+    rates: Option<(f64, f64)>,
+}
+
+/// Without a visible reason, descriptors are listed with every so manieth look.
+const LOOKS_WITHOUT_LISTING: u64 = 10;
+
+/// What is dear may take one part in so many of all time.
+const SHARE_OF_TIME: u32 = 500;
+
+/// What asking for one connection costs.
+const ONE_CONNECTION: Duration = Duration::from_micros(3);
+
+impl Network {
+    /// Begins to be told of the ends of connections. Two descriptors, and one a process. `every` is
+    /// the shortest time between two looks.
+    ///
+    /// # Errors
+    /// When the kernel (or a sandbox) has no socket diagnosis.
+    pub fn open(every: Duration) -> io::Result<Self> {
+        let mut link = Link::open()?;
+        link.all()?;
+        Ok(Self {
+            misses_ends: link.refusal().is_some(),
+            link,
+            ledger: Ledger::default(),
+            watched: HashMap::new(),
+            every,
+            looked: None,
+            looks: 0,
+            walked: Pace::default(),
+            overruns: 0,
+        })
+    }
+
+    /// Counts what `target` sends and receives from here on. Costs a listing of its descriptors, and
+    /// a walk over all sockets if it has any.
+    ///
+    /// # Errors
+    /// When nothing can be known of it; see [`Unseen`].
+    pub fn watch(&mut self, target: &Target) -> Result<(), Unseen> {
+        let pid = target.pid;
+        let mut descriptors = Descriptors::open(pid).map_err(|error| unseen(pid, error))?;
+        check_namespace(pid)?;
+        let sockets = descriptors.tcp_sockets();
+        let sockets = sockets.map_err(|error| unseen(pid, error))?;
+        // The kept folder is of whoever had the id when it was opened; is that who is meant?
+        let stat = process::read_stat(pid).map_err(|error| unseen(pid, error))?;
+        if stat.start_ticks != target.start_ticks || stat.has_ended() {
+            return Err(Unseen::NoSuchProcess(pid));
+        }
+        self.leave(pid);
+        let subject = self.ledger.watch();
+        self.ledger.holds(subject, &sockets);
+        if !sockets.is_empty() {
+            let all = self
+                .link
+                .all()
+                .map_err(|error| Unseen::Failed(pid, error))?;
+            let own = all.iter().filter(|seen| sockets.contains(&seen.inode));
+            own.for_each(|seen| self.ledger.seen(seen, Since::Now));
+        }
+        let watched = Watched {
+            subject,
+            count: descriptors.count(),
+            descriptors,
+            listed: Pace::default(),
+            is_blind: false,
+            before: None,
+            rates: None,
+        };
+        self.watched.insert(pid, watched);
+        Ok(())
+    }
+
+    /// Stops counting for the process with this id.
+    pub fn leave(&mut self, pid: u32) {
+        if let Some(watched) = self.watched.remove(&pid) {
+            self.ledger.leave(watched.subject);
+        }
+    }
+
+    /// Looks at all watched processes, if it is time; hears in any case of connections that have
+    /// ended, for which the kernel keeps little room.
+    ///
+    /// # Errors
+    /// When the kernel does not answer. The numbers stay as they are, and the next look may succeed.
+    pub fn look(&mut self, now: Monotonic) -> io::Result<Looked> {
+        self.hear_of_ends();
+        let nearly = self.every / 10 * 9;
+        if self.looked.is_some_and(|looked| now.since(looked) < nearly) {
+            return Ok(Looked::NotYet);
+        }
+        self.refresh(now, Haste::Paced)?;
+        Ok(Looked::Now)
+    }
+
+    /// Looks whether it is time or not, and whatever it costs: when a process has ended, for its last
+    /// numbers.
+    ///
+    /// # Errors
+    /// As [`Network::look`].
+    pub fn look_at_once(&mut self, now: Monotonic) -> io::Result<()> {
+        self.hear_of_ends();
+        self.refresh(now, Haste::AtOnce)
+    }
+
+    fn refresh(&mut self, now: Monotonic, haste: Haste) -> io::Result<()> {
+        self.looked = Some(now);
+        self.looks += 1;
+        self.list_descriptors(now, haste);
+        self.ask(now, haste)?;
+        for watched in self.watched.values_mut() {
+            watched.count_rates(now, self.ledger.traffic(watched.subject));
+        }
+        Ok(())
+    }
+
+    /// What the process with this id has moved since it is watched; `None` if that is not known.
+    pub fn traffic(&self, pid: u32) -> Option<Traffic> {
+        let watched = self.watched.get(&pid).filter(|watched| !watched.is_blind)?;
+        Some(self.ledger.traffic(watched.subject))
+    }
+
+    /// Puts totals and rates of the last look into `measures`, as far as they are known.
+    pub fn tell(&self, pid: u32, measures: &mut Measures) {
+        let Some(traffic) = self.traffic(pid) else {
+            return;
+        };
+        measures.set_count(Measure::NetworkReceived, traffic.received);
+        measures.set_count(Measure::NetworkSent, traffic.sent);
+        if let Some((received, sent)) = self.watched.get(&pid).and_then(|watched| watched.rates) {
+            measures.set(Measure::NetworkReceiveRate, received);
+            measures.set(Measure::NetworkSendRate, sent);
+        }
+    }
+
+    /// What ended connections of this network namespace moved that nobody was seen to hold.
+    pub fn nobodys(&self) -> Traffic {
+        self.ledger.nobodys()
+    }
+
+    /// Whether the ends of connections were told so far.
+    pub fn ends(&self) -> Ends {
+        match self.link.refusal() {
+            Some(error) => Ends::Refused(error),
+            None if self.overruns > 0 => Ends::Overrun(self.overruns),
+            None => Ends::Told,
+        }
+    }
+
+    /// Polls readable when connections have ended; `None` where that is not told. Nobody needs to
+    /// wait for it: it serves where so many end between two looks that the kernel runs out of room.
+    pub fn ends_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.link.ends_descriptor()
+    }
+
+    fn hear_of_ends(&mut self) {
+        let ends = self.link.ends();
+        self.overruns += ends.overruns;
+        self.misses_ends |= ends.overruns > 0;
+        for seen in &ends.sockets {
+            self.ledger.ended(seen);
+        }
+    }
+
+    fn list_descriptors(&mut self, now: Monotonic, haste: Haste) {
+        for (pid, watched) in &mut self.watched {
+            let count = watched.descriptors.count();
+            let its_turn = (self.looks + u64::from(*pid)).is_multiple_of(LOOKS_WITHOUT_LISTING);
+            let has_changed = count.is_none() || count != watched.count;
+            let has_lost = self.ledger.has_lost(watched.subject);
+            if watched.is_blind
+                || !(its_turn || has_changed || has_lost)
+                || !watched.listed.is_due(now, haste)
+            {
+                continue;
+            }
+            let listed = watched
+                .listed
+                .time(now, || watched.descriptors.tcp_sockets());
+            match listed {
+                Ok(sockets) => {
+                    watched.count = count;
+                    self.ledger.holds(watched.subject, &sockets);
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    watched.is_blind = true;
+                }
+                // It has ended, and holds nothing.
+                Err(_) => self.ledger.holds(watched.subject, &[]),
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Monotonic, haste: Haste) -> io::Result<()> {
+        let known: Vec<SocketId> = self.ledger.connections().copied().collect();
+        let one_by_one = ONE_CONNECTION * u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let is_cheaper = one_by_one <= self.walked.took;
+        let has_walked = self.ledger.has_unknown() || !is_cheaper;
+        let seen: Vec<Seen> = if has_walked {
+            if !self.walked.is_due(now, haste) {
+                return Ok(());
+            }
+            self.walked.time(now, || self.link.all())?
+        } else if known.is_empty() {
+            return Ok(());
+        } else {
+            self.link.some(&known)?
+        };
+        for seen in &seen {
+            self.ledger.seen(seen, Since::ItsBeginning);
+        }
+        if has_walked && self.misses_ends {
+            self.misses_ends = self.link.refusal().is_some();
+            let cookies = seen.iter().map(|seen| seen.id.cookie()).collect();
+            self.ledger.forget_all_but(&cookies);
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn count_rates(&mut self, now: Monotonic, traffic: Traffic) {
+        if let Some((at, before)) = self.before.replace((now, traffic)) {
+            let seconds = now.since(at).as_secs_f64();
+            let moved = traffic.since(before);
+            self.rates = (seconds > 0.0)
+                .then(|| (moved.received as f64 / seconds, moved.sent as f64 / seconds));
+        }
+    }
+}
+
+impl Traffic {
+    fn add(&mut self, other: Self) {
+        self.received += other.received;
+        self.sent += other.sent;
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(before.received),
+            sent: self.sent.saturating_sub(before.sent),
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            received: self.received.max(other.received),
+            sent: self.sent.max(other.sent),
+        }
+    }
+}
+
+impl Seen {
+    /// What it moved, without the other side's end mark.
+    fn payload(&self, end_received: bool) -> Traffic {
+        let mark = u64::from(self.end_received || end_received);
+        Traffic {
+            received: self.traffic.received.saturating_sub(mark),
+            sent: self.traffic.sent,
+        }
+    }
+}
+
+/// Whether what was dear the last time may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    Paced,
+    AtOnce,
+}
+
+/// Keeps something dear from being done too often.
+#[derive(Debug, Default)]
+struct Pace {
+    at: Option<Monotonic>,
+    took: Duration,
+}
+
+impl Pace {
+    fn is_due(&self, now: Monotonic, haste: Haste) -> bool {
+        let rest = self.took * SHARE_OF_TIME;
+        haste == Haste::AtOnce || self.at.is_none_or(|at| now.since(at) >= rest)
+    }
+
+    fn time<T>(&mut self, now: Monotonic, act: impl FnOnce() -> T) -> T {
+        let begun = platform::monotonic_now();
+        let done = act();
+        self.took = platform::monotonic_now().since(begun);
+        self.at = Some(now);
+        done
+    }
+}
+
+fn unseen(pid: u32, error: io::Error) -> Unseen {
+    match error.kind() {
+        ErrorKind::PermissionDenied => Unseen::NotPermitted(pid),
+        ErrorKind::NotFound => Unseen::NoSuchProcess(pid),
+        _ if error.raw_os_error() == Some(libc::ESRCH) => Unseen::NoSuchProcess(pid),
+        _ => Unseen::Failed(pid, error),
+    }
+}
+
+fn check_namespace(pid: u32) -> Result<(), Unseen> {
+    let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net"));
+    let own = of("self").map_err(|error| Unseen::Failed(pid, error))?;
+    match of(&pid.to_string()) {
+        Ok(its) if its == own => Ok(()),
+        Ok(_) => Err(Unseen::OtherNamespace(pid)),
+        Err(error) => Err(unseen(pid, error)),
+    }
+}

@@ -1,0 +1,450 @@
+//! Whose bytes: what sockets moved, added up for the processes that hold them.
+//!
+//! Pure: it is told who holds which socket, what sockets have moved so far, and which have ended.
+//!
+//! A socket is known by its cookie, which is never given twice, and found by its inode. What it moves
+//! is credited to the process that holds it, once: of several, to the one that was watched first, as
+//! long as it holds it. When nobody holds it any more (closed, with bytes still under way) it stays
+//! with the last who did.
+//!
+//! A connection that came and went between two looks was held by nobody as far as was seen. If it was
+//! to a port on which a watched process listens it is credited to that process; of several that
+//! listen there to the one that was seen last with a connection of that port, else to the one watched
+//! last, as it is the children that accept. One that is seen twice held by a stranger is the
+//! stranger's. All other ends are nobody's, and added up as such.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::Traffic;
+use super::diag::{Seen, SocketId};
+
+/// A watched process, in the order in which they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Subject(u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    given: u64,
+    accounts: BTreeMap<Subject, Account>,
+    holders: HashMap<u32, Vec<Subject>>,
+    connections: HashMap<u64, Connection>,
+    listeners: HashMap<u64, Listener>,
+    /// By cookie: connections of our ports that others hold, with how often they were seen so.
+    strangers: HashMap<u64, u32>,
+    /// Those that have lost a connection since their sockets were listed.
+    bereaved: HashSet<Subject>,
+    /// How many known sockets have this inode.
+    placed: HashMap<u32, u32>,
+    nobodys: Traffic,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    inodes: HashSet<u32>,
+    traffic: Traffic,
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: SocketId,
+    inode: u32,
+    holder: Subject,
+    counted: Traffic,
+    end_received: bool,
+}
+
+#[derive(Debug)]
+struct Listener {
+    port: u16,
+    address: [u8; 16],
+    inode: u32,
+    last_acceptor: Option<Subject>,
+}
+
+/// From where a socket that was not known is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    /// It was there when its process began to be watched.
+    Now,
+    /// It began while its process was watched.
+    ItsBeginning,
+}
+
+/// A listening socket's address when it takes connections to any, as one of version 6.
+const ANY: [u8; 16] = [0; 16];
+const ANY_OF_VERSION_4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+
+/// Seen this often in other hands, a connection is theirs.
+const SIGHTINGS: u32 = 2;
+
+impl Ledger {
+    pub(super) fn watch(&mut self) -> Subject {
+        self.given += 1;
+        let subject = Subject(self.given);
+        self.accounts.insert(subject, Account::default());
+        subject
+    }
+
+    pub(super) fn leave(&mut self, subject: Subject) {
+        self.holds(subject, &[]);
+        self.accounts.remove(&subject);
+        self.bereaved.remove(&subject);
+        let others: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|(_, one)| one.holder == subject && !self.holders.contains_key(&one.inode))
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        for cookie in others {
+            self.forget(cookie);
+        }
+    }
+
+    pub(super) fn traffic(&self, subject: Subject) -> Traffic {
+        self.accounts
+            .get(&subject)
+            .map_or(Traffic::default(), |account| account.traffic)
+    }
+
+    /// What ended connections moved that cannot be said to be anybody's.
+    pub(super) fn nobodys(&self) -> Traffic {
+        self.nobodys
+    }
+
+    /// Whether a connection of the process has ended since its sockets were listed, so that others
+    /// may have taken the descriptors.
+    pub(super) fn has_lost(&self, subject: Subject) -> bool {
+        self.bereaved.contains(&subject)
+    }
+
+    /// These are the TCP sockets that the process holds now.
+    pub(super) fn holds(&mut self, subject: Subject, inodes: &[u32]) {
+        self.bereaved.remove(&subject);
+        let Some(account) = self.accounts.get_mut(&subject) else {
+            return;
+        };
+        let now: HashSet<u32> = inodes.iter().copied().collect();
+        for gone in account.inodes.difference(&now) {
+            if let Some(holders) = self.holders.get_mut(gone) {
+                holders.retain(|holder| *holder != subject);
+                if holders.is_empty() {
+                    self.holders.remove(gone);
+                }
+            }
+        }
+        for new in now.difference(&account.inodes) {
+            let holders = self.holders.entry(*new).or_default();
+            holders.push(subject);
+            holders.sort_unstable();
+        }
+        account.inodes = now;
+    }
+
+    /// Nothing else lives: what is not among these and held by nobody has ended unheard.
+    pub(super) fn forget_all_but(&mut self, living: &HashSet<u64>) {
+        self.strangers.retain(|cookie, _| living.contains(cookie));
+        let connections = self
+            .connections
+            .iter()
+            .map(|(cookie, one)| (cookie, one.inode));
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|(cookie, one)| (cookie, one.inode));
+        let ended: Vec<u64> = connections
+            .chain(listeners)
+            .filter(|(cookie, inode)| !living.contains(cookie) && !self.holders.contains_key(inode))
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        for cookie in ended {
+            self.forget(cookie);
+        }
+    }
+
+    /// The connections whose counts are wanted.
+    pub(super) fn connections(&self) -> impl Iterator<Item = &SocketId> {
+        self.connections.values().map(|connection| &connection.id)
+    }
+
+    /// Whether a process holds a socket of which nothing is known yet: only a look at all will tell.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.holders
+            .keys()
+            .any(|inode| !self.placed.contains_key(inode))
+    }
+
+    /// A socket has moved so much.
+    pub(super) fn seen(&mut self, seen: &Seen, since: Since) {
+        let cookie = seen.id.cookie();
+        if self.connections.contains_key(&cookie) {
+            self.credit(cookie, seen);
+        } else if seen.is_listening {
+            self.seen_listening(cookie, seen);
+        } else if let Some(holder) = self.first_holder(seen.inode) {
+            self.begin(cookie, seen, holder, since);
+        } else if seen.inode != 0 && self.listener(&seen.id).is_some() {
+            *self.strangers.entry(cookie).or_default() += 1;
+        }
+    }
+
+    /// A socket has ended, having moved so much.
+    pub(super) fn ended(&mut self, seen: &Seen) {
+        let cookie = seen.id.cookie();
+        let sightings = self.strangers.remove(&cookie).unwrap_or(0);
+        if self.connections.contains_key(&cookie) {
+            self.credit(cookie, seen);
+            self.bereaved
+                .extend(self.connections.get(&cookie).map(|one| one.holder));
+            self.forget(cookie);
+        } else if self.listeners.contains_key(&cookie) {
+            self.forget(cookie);
+        } else if sightings < SIGHTINGS {
+            let account = self.acceptor(&seen.id);
+            match account.and_then(|acceptor| self.accounts.get_mut(&acceptor)) {
+                Some(account) => account.traffic.add(seen.traffic),
+                None => self.nobodys.add(seen.traffic),
+            }
+        }
+    }
+
+    fn begin(&mut self, cookie: u64, seen: &Seen, holder: Subject, since: Since) {
+        let moved = seen.payload(false);
+        if since == Since::ItsBeginning
+            && let Some(account) = self.accounts.get_mut(&holder)
+        {
+            account.traffic.add(moved);
+        }
+        self.strangers.remove(&cookie);
+        if let Some(listener) = self.listener(&seen.id)
+            && let Some(listener) = self.listeners.get_mut(&listener)
+        {
+            listener.last_acceptor = Some(holder);
+        }
+        *self.placed.entry(seen.inode).or_default() += 1;
+        let connection = Connection {
+            id: seen.id,
+            inode: seen.inode,
+            holder,
+            counted: moved,
+            end_received: seen.end_received,
+        };
+        self.connections.insert(cookie, connection);
+    }
+
+    fn credit(&mut self, cookie: u64, seen: &Seen) {
+        let Some(connection) = self.connections.get_mut(&cookie) else {
+            return;
+        };
+        connection.end_received |= seen.end_received;
+        let moved = seen.payload(connection.end_received);
+        let holder = self.holders.get(&connection.inode);
+        if let Some(first) = holder.and_then(|holders| holders.first()) {
+            connection.holder = *first;
+        }
+        if let Some(account) = self.accounts.get_mut(&connection.holder) {
+            account.traffic.add(moved.since(connection.counted));
+        }
+        connection.counted = moved.max(connection.counted);
+    }
+
+    fn seen_listening(&mut self, cookie: u64, seen: &Seen) {
+        let is_new = !self.listeners.contains_key(&cookie);
+        if is_new && self.holders.contains_key(&seen.inode) {
+            *self.placed.entry(seen.inode).or_default() += 1;
+            let listener = Listener {
+                port: seen.id.local_port(),
+                address: seen.id.local_address(),
+                inode: seen.inode,
+                last_acceptor: None,
+            };
+            self.listeners.insert(cookie, listener);
+        }
+    }
+
+    fn forget(&mut self, cookie: u64) {
+        let connection = self.connections.remove(&cookie).map(|one| one.inode);
+        let listener = || self.listeners.remove(&cookie).map(|one| one.inode);
+        if let Some(inode) = connection.or_else(listener)
+            && let Some(count) = self.placed.get_mut(&inode)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.placed.remove(&inode);
+            }
+        }
+    }
+
+    fn first_holder(&self, inode: u32) -> Option<Subject> {
+        self.holders.get(&inode)?.first().copied()
+    }
+
+    /// The cookie of the listening socket that a connection came through, the most precise first: at
+    /// its very address, else at any.
+    fn listener(&self, connection: &SocketId) -> Option<u64> {
+        let address = connection.local_address();
+        let rank = |listener: &Listener| {
+            let is_exact = listener.address == address;
+            let is_any = listener.address == ANY
+                || listener.address == ANY_OF_VERSION_4 && address[..12] == ANY_OF_VERSION_4[..12];
+            let fits = self.holders.contains_key(&listener.inode)
+                && listener.port == connection.local_port()
+                && (is_exact || is_any);
+            // Several at one place: where a connection was seen before.
+            fits.then_some((is_exact, listener.last_acceptor.is_some()))
+        };
+        let ranked = self.listeners.iter();
+        ranked
+            .filter_map(|(cookie, listener)| Some((rank(listener)?, *cookie)))
+            .max()
+            .map(|(_, cookie)| cookie)
+    }
+
+    fn acceptor(&self, connection: &SocketId) -> Option<Subject> {
+        let listener = self.listeners.get(&self.listener(connection)?)?;
+        let holders = self.holders.get(&listener.inode)?;
+        listener
+            .last_acceptor
+            .filter(|acceptor| holders.contains(acceptor))
+            .or_else(|| holders.last().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diag::tests::socket;
+    use super::*;
+
+    fn moved(socket: Seen, received: u64, sent: u64) -> Seen {
+        let traffic = Traffic { received, sent };
+        Seen { traffic, ..socket }
+    }
+
+    fn listening(socket: Seen) -> Seen {
+        Seen {
+            is_listening: true,
+            ..socket
+        }
+    }
+
+    fn traffic(received: u64, sent: u64) -> Traffic {
+        Traffic { received, sent }
+    }
+
+    #[test]
+    fn what_moved_before_is_not_counted() {
+        let mut ledger = Ledger::default();
+        let subject = ledger.watch();
+        ledger.holds(subject, &[1]);
+        let old = socket(11, 80, 1);
+        ledger.seen(&moved(old, 100, 200), Since::Now);
+        assert_eq!(ledger.traffic(subject), Traffic::default());
+        ledger.seen(&moved(old, 103, 205), Since::ItsBeginning);
+        assert_eq!(ledger.traffic(subject), traffic(3, 5));
+        ledger.holds(subject, &[1, 2]);
+        assert!(ledger.has_unknown());
+        ledger.seen(&moved(socket(12, 81, 2), 10, 20), Since::ItsBeginning);
+        assert!(!ledger.has_unknown());
+        assert_eq!(ledger.traffic(subject), traffic(13, 25));
+    }
+
+    #[test]
+    fn the_end_of_a_connection_counts_once_and_the_rest_with_it() {
+        let mut ledger = Ledger::default();
+        let subject = ledger.watch();
+        ledger.holds(subject, &[1]);
+        let connection = socket(11, 80, 1);
+        ledger.seen(&moved(connection, 5, 5), Since::ItsBeginning);
+        ledger.holds(subject, &[]);
+        let orphan = Seen {
+            inode: 0,
+            ..connection
+        };
+        ledger.seen(&moved(orphan, 5, 7), Since::ItsBeginning);
+        ledger.ended(&moved(orphan, 6, 9));
+        assert_eq!(ledger.traffic(subject), traffic(6, 9));
+        assert_eq!(ledger.connections().count(), 0);
+        assert!(ledger.placed.is_empty() && ledger.holders.is_empty());
+    }
+
+    #[test]
+    fn a_shared_socket_is_counted_once_and_passed_on() {
+        let mut ledger = Ledger::default();
+        let (parent, child) = (ledger.watch(), ledger.watch());
+        let connection = socket(11, 80, 1);
+        ledger.holds(parent, &[1]);
+        ledger.holds(child, &[1]);
+        ledger.seen(&moved(connection, 10, 0), Since::ItsBeginning);
+        ledger.holds(parent, &[]);
+        ledger.seen(&moved(connection, 14, 0), Since::ItsBeginning);
+        ledger.leave(parent);
+        ledger.ended(&moved(connection, 15, 0));
+        assert_eq!(ledger.traffic(child), traffic(5, 0));
+    }
+
+    #[test]
+    fn what_came_and_went_is_of_who_listens() {
+        let mut ledger = Ledger::default();
+        let server = ledger.watch();
+        ledger.holds(server, &[1]);
+        ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
+        ledger.ended(&moved(socket(11, 80, 0), 3, 4));
+        ledger.ended(&moved(socket(12, 5_000, 0), 30, 40));
+        assert_eq!(ledger.traffic(server), traffic(3, 4));
+        assert_eq!(ledger.nobodys(), traffic(30, 40));
+    }
+
+    #[test]
+    fn of_several_that_listen_the_one_that_accepts_is_meant() {
+        let mut ledger = Ledger::default();
+        let (master, one, other) = (ledger.watch(), ledger.watch(), ledger.watch());
+        for subject in [master, one, other] {
+            ledger.holds(subject, &[1]);
+        }
+        ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
+        ledger.ended(&moved(socket(11, 80, 0), 1, 0));
+        assert_eq!(ledger.traffic(other), traffic(1, 0));
+        ledger.holds(one, &[1, 2]);
+        ledger.seen(&moved(socket(12, 80, 2), 0, 0), Since::ItsBeginning);
+        ledger.ended(&moved(socket(13, 80, 0), 2, 0));
+        assert_eq!(ledger.traffic(one), traffic(2, 0));
+        assert_eq!(ledger.traffic(master), Traffic::default());
+    }
+
+    #[test]
+    fn what_a_stranger_accepted_is_the_strangers() {
+        let mut ledger = Ledger::default();
+        let server = ledger.watch();
+        ledger.holds(server, &[1]);
+        ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
+        let foreign = socket(11, 80, 99);
+        ledger.seen(&moved(foreign, 1, 1), Since::ItsBeginning);
+        ledger.seen(&moved(foreign, 2, 2), Since::ItsBeginning);
+        ledger.ended(&moved(foreign, 3, 3));
+        assert_eq!(ledger.traffic(server), Traffic::default());
+        assert_eq!(ledger.nobodys(), Traffic::default());
+        assert!(ledger.strangers.is_empty());
+        // Seen once, before the process's descriptors were listed: it is the process's own.
+        let own = socket(12, 80, 2);
+        ledger.seen(&moved(own, 4, 0), Since::ItsBeginning);
+        ledger.holds(server, &[1, 2]);
+        ledger.seen(&moved(own, 5, 0), Since::ItsBeginning);
+        assert_eq!(ledger.traffic(server), traffic(5, 0));
+    }
+
+    #[test]
+    fn the_other_sides_end_mark_is_no_byte() {
+        let mut ledger = Ledger::default();
+        let subject = ledger.watch();
+        ledger.holds(subject, &[1]);
+        let connection = socket(11, 80, 1);
+        ledger.seen(&moved(connection, 10, 0), Since::ItsBeginning);
+        let closing = Seen {
+            end_received: true,
+            ..moved(connection, 13, 0)
+        };
+        ledger.seen(&closing, Since::ItsBeginning);
+        assert_eq!(ledger.traffic(subject), traffic(12, 0));
+        ledger.ended(&moved(connection, 13, 0));
+        assert_eq!(ledger.traffic(subject), traffic(12, 0));
+    }
+}

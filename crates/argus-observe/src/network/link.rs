@@ -1,0 +1,186 @@
+//! The two connections to the kernel: one to ask for sockets, one to be told of their end.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+
+use super::diag::{self, Message, Seen, SocketId};
+
+/// Room for the ends of connections between two looks, as far as the machine allows it. About a
+/// kilobyte each.
+const ROOM_FOR_ENDS: usize = 4 << 20;
+
+/// Questions sent at once: their answers must fit the room that a socket has by default.
+const QUESTIONS: usize = 32;
+
+/// More than the kernel ever sends at once.
+const DATAGRAM_BYTES: usize = 32 << 10;
+
+#[derive(Debug)]
+pub(super) struct Link {
+    questions: OwnedFd,
+    ends: Result<OwnedFd, Errno>,
+    walk: Walk,
+    space: Vec<u8>,
+}
+
+/// How all sockets are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    Once,
+    PerFamily,
+}
+
+/// What arrived from the connection that tells of ends.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    pub(super) sockets: Vec<Seen>,
+    /// How often the kernel had to drop some for want of room.
+    pub(super) overruns: u64,
+}
+
+impl Link {
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self {
+            questions: open_socket(0)?,
+            ends: open_socket(diag::ENDS),
+            walk: Walk::Once,
+            space: vec![0; DATAGRAM_BYTES],
+        })
+    }
+
+    /// Why ends are not told, if they are not.
+    pub(super) fn refusal(&self) -> Option<io::Error> {
+        self.ends.as_ref().err().map(|error| (*error).into())
+    }
+
+    pub(super) fn ends_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.ends.as_ref().ok().map(AsFd::as_fd)
+    }
+
+    /// Every socket of this network namespace.
+    pub(super) fn all(&mut self) -> io::Result<Vec<Seen>> {
+        if self.walk == Walk::Once {
+            match self.ask(&diag::ask_for_all()) {
+                Err(error) if is_unknown_question(&error) => self.walk = Walk::PerFamily,
+                answer => return answer,
+            }
+        }
+        let mut all = self.ask(&diag::ask_for_family(diag::INET))?;
+        match self.ask(&diag::ask_for_family(diag::INET6)) {
+            Ok(more) => all.extend(more),
+            // A machine without version 6.
+            Err(error) if is_unknown_question(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(all)
+    }
+
+    /// These sockets, without those that are gone.
+    pub(super) fn some(&mut self, ids: &[SocketId]) -> io::Result<Vec<Seen>> {
+        let mut some = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(QUESTIONS) {
+            let questions: Vec<u8> = batch.iter().flat_map(diag::ask_for_one).collect();
+            some.extend(self.ask_each(&questions, batch.len())?);
+        }
+        Ok(some)
+    }
+
+    /// Asks one question that has many answers.
+    fn ask(&mut self, question: &[u8]) -> io::Result<Vec<Seen>> {
+        self.send(question)?;
+        let mut sockets = Vec::new();
+        loop {
+            let length = self.receive()?;
+            for message in diag::messages(&self.space[..length]) {
+                match message {
+                    Message::Socket(seen) => sockets.push(seen),
+                    Message::Done => return Ok(sockets),
+                    Message::Refused(number) => return Err(io::Error::from_raw_os_error(number)),
+                    Message::Other => {}
+                }
+            }
+        }
+    }
+
+    /// Asks many questions that have one answer each, be it a refusal.
+    fn ask_each(&mut self, questions: &[u8], mut answers: usize) -> io::Result<Vec<Seen>> {
+        self.send(questions)?;
+        let mut sockets = Vec::new();
+        while answers > 0 {
+            let length = self.receive()?;
+            for message in diag::messages(&self.space[..length]) {
+                answers = answers.saturating_sub(1);
+                if let Message::Socket(seen) = message {
+                    sockets.push(seen);
+                }
+            }
+        }
+        Ok(sockets)
+    }
+
+    fn send(&mut self, questions: &[u8]) -> io::Result<()> {
+        // What an earlier question left behind when it failed would be taken for an answer.
+        while self.receive().is_ok() {}
+        rustix::net::send(&self.questions, questions, SendFlags::empty())?;
+        Ok(())
+    }
+
+    /// Answers are there when a question has been sent, so there is no need to wait.
+    fn receive(&mut self) -> io::Result<usize> {
+        let (length, _) =
+            rustix::net::recv(&self.questions, &mut self.space[..], RecvFlags::DONTWAIT)?;
+        Ok(length)
+    }
+
+    /// The ends since this was asked last.
+    pub(super) fn ends(&mut self) -> Ends {
+        let mut ends = Ends::default();
+        let Ok(socket) = &self.ends else {
+            return ends;
+        };
+        loop {
+            match rustix::net::recv(socket, &mut self.space[..], RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    for message in diag::messages(&self.space[..length]) {
+                        if let Message::Socket(seen) = message {
+                            ends.sockets.push(seen);
+                        }
+                    }
+                }
+                Err(Errno::NOBUFS) => ends.overruns += 1,
+                Err(Errno::INTR) => {}
+                Err(_) => return ends,
+            }
+        }
+    }
+}
+
+/// A connection that is told of these groups.
+fn open_socket(groups: u32) -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        Some(netlink::SOCK_DIAG),
+    )?;
+    if groups != 0 {
+        // The superuser may have more than others; either is better than nothing.
+        if sockopt::set_socket_recv_buffer_size_force(&socket, ROOM_FOR_ENDS).is_err() {
+            let _ = sockopt::set_socket_recv_buffer_size(&socket, ROOM_FOR_ENDS);
+        }
+    }
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
+}
+
+fn is_unknown_question(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        number,
+        Some(Errno::INVAL | Errno::NOENT | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT)
+    )
+}
