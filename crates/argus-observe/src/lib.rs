@@ -25,6 +25,7 @@ pub mod pressure;
 pub mod process;
 pub mod sample;
 pub mod tail;
+pub mod threads;
 pub mod wake;
 
 mod errand;

@@ -48,6 +48,7 @@ pub use detail::{Details, Pss};
 use crate::platform;
 use crate::process::{AttachError, Target, explain};
 use crate::stat::{self, Stat};
+use crate::threads;
 use detail::Detailed;
 
 /// How long after attaching the first reading is taken.
@@ -214,7 +215,7 @@ impl Sampler {
     /// The first thread may end before the others, and takes its view of the memory along; any other
     /// thread shows the same memory.
     fn ask_another_thread(&mut self) -> io::Result<u64> {
-        for tid in per_thread::ids(&self.task)? {
+        for tid in threads::ids(&self.task)? {
             let path = format!("{tid}/statm");
             let Ok(statm) = rustix::fs::openat(
                 &self.task,

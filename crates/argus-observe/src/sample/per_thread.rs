@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io;
 
 use argus_model::measure::{Measure, Measures};
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 
 use super::detail::permitted;
 use super::{open, read_at_start};
+use crate::threads;
 
 /// The files of a process's first thread, kept open: most processes have no other.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl PerThread {
     /// Looks at every thread. One that ends meanwhile is left out.
     pub(super) fn over_all(task: &File) -> Self {
         let mut sum = None;
-        for tid in ids(task).unwrap_or_default() {
+        for tid in threads::ids(task).unwrap_or_default() {
             let one = Files::open_at(task, tid).read();
             let has_ended = one == Self::default();
             if !has_ended {
@@ -116,22 +117,6 @@ impl PerThread {
             measures.set(Measure::RunQueueWait, nanos as f64 / 1e6);
         }
     }
-}
-
-/// The ids of all threads.
-pub(super) fn ids(task: &File) -> io::Result<Vec<u32>> {
-    let mut ids = Vec::new();
-    for entry in Dir::read_from(task)? {
-        if let Some(id) = entry?
-            .file_name()
-            .to_str()
-            .ok()
-            .and_then(|id| id.parse().ok())
-        {
-            ids.push(id);
-        }
-    }
-    Ok(ids)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,3 +13,4 @@ mod measure;
 mod plugin;
 mod network;
 mod spawn;
+mod threads;
