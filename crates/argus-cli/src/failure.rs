@@ -162,18 +162,42 @@ impl Advice for StartError {
 impl Advice for AttachError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoSuchProcess(_) | Self::NoSuchName(_) | Self::Thread { .. } => Exit::NotFound,
-            Self::NotPermitted(_) | Self::Unobservable(_) => Exit::Usage,
+            Self::NoSuchProcess(_)
+            | Self::InOtherNamespace { .. }
+            | Self::NotInThisNamespace(_)
+            | Self::NoSuchName(_)
+            | Self::Thread { .. }
+            | Self::Zombie { .. }
+            | Self::OnlyArgus { .. }
+            | Self::EndedMeanwhile(_) => Exit::NotFound,
+            Self::KernelThread { .. }
+            | Self::Oneself(_)
+            | Self::NotPermitted(_)
+            | Self::ForeignProc
+            | Self::Unobservable(_) => Exit::Usage,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoSuchProcess(_) | Self::NoSuchName(_) => {
-                Some("ps -e   (lists all processes)".into())
+            Self::NoSuchProcess(_)
+            | Self::NotInThisNamespace(_)
+            | Self::NoSuchName(_)
+            | Self::KernelThread { .. }
+            | Self::Oneself(_)
+            | Self::EndedMeanwhile(_) => Some("ps -e   (lists all processes)".into()),
+            Self::InOtherNamespace { here, .. } => here
+                .first()
+                .map(|target| format!("argus gaze --pid {}", target.pid)),
+            Self::OnlyArgus { pids, .. } => pids
+                .iter()
+                .find(|pid| **pid != std::process::id())
+                .map(|pid| format!("argus gaze --pid {pid}")),
+            Self::Thread { process: pid, .. } | Self::Zombie { parent: pid, .. } => {
+                Some(format!("argus gaze --pid {pid}"))
             }
-            Self::Thread { process, .. } => Some(format!("argus gaze --pid {process}")),
             Self::NotPermitted(pid) => Some(format!("sudo argus gaze --pid {pid}")),
+            Self::ForeignProc => Some("sudo mount -t proc proc /proc".into()),
             Self::Unobservable(_) => None,
         }
     }

@@ -111,7 +111,7 @@ impl Watcher {
     /// Begins to watch the process with this id and start time; two descriptors until it ends.
     ///
     /// # Errors
-    /// [`AttachError::NoSuchProcess`] when it has ended already, how is then unknown.
+    /// [`AttachError::EndedMeanwhile`] when it has ended already, how is then unknown.
     pub fn add(&mut self, pid: u32, start_ticks: u64) -> Result<(), AttachError> {
         let process = Process::open(pid, start_ticks)?;
         if let Some(pidfd) = &process.pidfd {
@@ -240,14 +240,14 @@ impl Process {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => {
                     return Err(AttachError::Unobservable(error));
                 }
-                _ => return Err(AttachError::NoSuchProcess(pid)),
+                _ => return Err(AttachError::EndedMeanwhile(pid)),
             },
         };
         let stat = File::open(format!("/proc/{pid}/stat")).map_err(|e| explain(pid, e))?;
         let process = Self { pid, pidfd, stat };
         match process.look() {
             Some(stat) if stat.start_ticks == start_ticks => Ok(process),
-            _ => Err(AttachError::NoSuchProcess(pid)),
+            _ => Err(AttachError::EndedMeanwhile(pid)),
         }
     }
 

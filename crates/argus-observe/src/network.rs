@@ -164,7 +164,9 @@ impl Network {
         let sockets = descriptors.tcp_sockets();
         let sockets = sockets.map_err(|error| unseen(pid, error))?;
         // The kept folder is of whoever had the id when it was opened; is that who is meant?
-        let stat = process::read_stat(pid).map_err(|error| unseen(pid, error))?;
+        let stat = process::look(pid)
+            .map(|seen| seen.stat)
+            .map_err(|error| unseen(pid, error))?;
         if stat.start_ticks != target.start_ticks || stat.has_ended() {
             return Err(Unseen::NoSuchProcess(pid));
         }

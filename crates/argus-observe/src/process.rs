@@ -1,23 +1,39 @@
 //! Which process is meant: by id, or by a name that people use for it.
 //!
-//! A name matches what the kernel calls the process (15 bytes at most, so a longer name is compared
-//! with the program's full name as well), or the base name of its first argument or its executable:
-//! `python3` finds the interpreter behind `./server.py`. Matches on the kernel's name go first, and
-//! among equals the lowest id does.
+//! [`names`] says which names fit. Matches on the kernel's name go first, and among equals the
+//! lowest id does. Argus does not observe itself: processes of this very program are no match for a
+//! name, and those that started it (the shell it was typed into, `sudo`) match last of all, so that
+//! `--process bash` means the shell that was meant.
 //!
-//! A [`Target`] carries the start time, without which an id names nobody: ids are re-used.
+//! A [`Target`] carries the start time, without which an id names nobody: ids are re-used. Two
+//! processes with the same id and the same start time, which counts in hundredths of a second, would
+//! need every other id to be used up between the two.
 
-use std::ffi::OsStr;
+mod names;
+mod refusal;
+
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::platform;
-use crate::stat::{self, Stat};
+use crate::stat::{self, Kin, Stat};
+use names::{Identity, KERNEL_NAME_BYTES, Likeness};
 
-/// The longest name the kernel keeps for a process.
-const KERNEL_NAME_BYTES: usize = 15;
+pub use refusal::AttachError;
+pub(crate) use refusal::explain;
+use refusal::{check_proc, explain_absence, refuse};
+
+/// How far up [`ancestors`] looks: deeper than any tree of processes that people make.
+const MOST_ANCESTORS: usize = 64;
+
+/// What tells one run of one process from every other of this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Instance {
+    /// Process id in the observer's namespace.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub start_ticks: u64,
+}
 
 /// One run of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +50,27 @@ pub struct Target {
     pub exe: Option<PathBuf>,
 }
 
+impl Target {
+    /// What tells it from all others.
+    pub fn instance(&self) -> Instance {
+        Instance {
+            pid: self.pid,
+            start_ticks: self.start_ticks,
+        }
+    }
+
+    /// Whether a search by this name would have found it.
+    pub fn is_named(&self, name: &str) -> bool {
+        let kernel_name = self.process_name.as_bytes().get(..KERNEL_NAME_BYTES);
+        let identity = Identity {
+            kernel_name: &self.process_name,
+            argument: self.command_line.split(' ').next().map(str::as_bytes),
+            exe: self.exe.as_deref(),
+        };
+        kernel_name == Some(name.as_bytes()) || identity.likeness(name).is_some()
+    }
+}
+
 /// The answer to a search by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -43,106 +80,115 @@ pub struct Found {
     pub others: Vec<Target>,
 }
 
-/// A process cannot be observed.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// No process has this id, or the one that had it has ended.
-    #[error("there is no process with id {0}")]
-    NoSuchProcess(u32),
-    /// The id is that of a thread.
-    #[error("{thread} is a thread of process {process}, not a process")]
-    Thread {
-        /// The id given.
-        thread: u32,
-        /// The process it belongs to.
-        process: u32,
-    },
-    /// No process has this name.
-    #[error("there is no process named {0:?}")]
-    NoSuchName(String),
-    /// It is there, and this user may not look at it.
-    #[error("process {0} may not be observed by this user")]
-    NotPermitted(u32),
-    /// Processes cannot be observed on this machine, or no descriptor is left for it.
-    #[error("processes cannot be observed here")]
-    Unobservable(#[source] io::Error),
-}
-
 /// Finds the process with this id.
 ///
 /// # Errors
 /// See [`AttachError`]; "not there" and "not allowed" are told apart even where `/proc` hides other
 /// users' processes.
 pub fn find_by_pid(pid: u32) -> Result<Target, AttachError> {
-    let stat = read_stat(pid).map_err(|error| explain(pid, error))?;
-    if stat.has_ended() {
-        return Err(AttachError::NoSuchProcess(pid));
-    }
+    check_proc()?;
+    let seen = look(pid).map_err(|error| explain_absence(pid, error))?;
     match thread_group(pid) {
-        Some(process) if process != pid => Err(AttachError::Thread {
-            thread: pid,
-            process,
-        }),
-        _ => Ok(describe(pid, &stat)),
+        Some(process) if process != pid => {
+            return Err(AttachError::Thread {
+                thread: pid,
+                process,
+            });
+        }
+        _ => {}
+    }
+    match refuse(pid, &seen) {
+        Some(refusal) => Err(refusal),
+        None => Ok(describe(pid, &seen.stat)),
     }
 }
 
-/// Finds the processes with this name, the caller itself left out.
+/// Finds the processes with this name: programs that live, and not Argus itself.
 ///
 /// Looks at every process once: about 20 µs each.
 ///
 /// # Errors
-/// [`AttachError::NoSuchName`], or [`AttachError::Unobservable`] without a `/proc`.
+/// [`AttachError::NoSuchName`], or why the only ones with this name cannot be observed
+/// ([`AttachError::OnlyArgus`], [`AttachError::Zombie`], [`AttachError::KernelThread`]), or
+/// [`AttachError::Unobservable`] and [`AttachError::ForeignProc`] without a `/proc` of our own.
 pub fn find_by_name(name: &str) -> Result<Found, AttachError> {
+    check_proc()?;
+    let own_program = fs::read_link("/proc/self/exe").ok();
     let mut matches: Vec<(Likeness, Target)> = Vec::new();
+    let mut refused = Vec::new();
+    let mut argus = Vec::new();
     for pid in processes().map_err(AttachError::Unobservable)? {
-        let Ok(stat) = read_stat(pid) else {
+        let Ok(seen) = look(pid) else {
             continue; // It has ended since the listing, or is hidden from us.
         };
-        if stat.has_ended() || pid == std::process::id() {
-            continue;
-        }
         let arguments = read_arguments(pid);
-        let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let exe = read_exe(pid);
         let identity = Identity {
-            kernel_name: &stat.name,
+            kernel_name: &seen.stat.name,
             argument: arguments.first().map(Vec::as_slice),
             exe: exe.as_deref(),
         };
-        if let Some(likeness) = identity.likeness(name) {
-            matches.push((likeness, describe(pid, &stat)));
+        let Some(likeness) = identity.likeness(name) else {
+            continue;
+        };
+        let is_argus = exe.is_some() && exe == own_program;
+        match refuse(pid, &seen) {
+            _ if is_argus => argus.push(pid),
+            Some(refusal) => refused.push(refusal),
+            None => matches.push((likeness, describe(pid, &seen.stat))),
         }
     }
-    matches.sort_by_key(|(likeness, target)| (*likeness, target.pid));
-    let mut targets = matches.into_iter().map(|(_, target)| target);
-    let first = targets
-        .next()
-        .ok_or_else(|| AttachError::NoSuchName(name.to_owned()))?;
-    Ok(Found {
-        first,
-        others: targets.collect(),
+    best_first(matches).ok_or_else(|| {
+        if !argus.is_empty() {
+            let name = name.to_owned();
+            return AttachError::OnlyArgus { name, pids: argus };
+        }
+        let no_such_name = || AttachError::NoSuchName(name.to_owned());
+        refused.into_iter().next().unwrap_or_else(no_such_name)
     })
 }
 
-/// Why this process could not be opened or read.
-pub(crate) fn explain(pid: u32, error: io::Error) -> AttachError {
-    match error.kind() {
-        ErrorKind::PermissionDenied => AttachError::NotPermitted(pid),
-        _ if !Path::new("/proc/self/stat").exists() => AttachError::Unobservable(error),
-        _ if exists_but_hidden(pid) => AttachError::NotPermitted(pid),
-        _ => AttachError::NoSuchProcess(pid),
-    }
+fn best_first(mut matches: Vec<(Likeness, Target)>) -> Option<Found> {
+    let ours = ancestors(std::process::id());
+    matches.sort_by_key(|(likeness, target)| {
+        (ours.contains(&target.instance()), *likeness, target.pid)
+    });
+    let mut targets = matches.into_iter().map(|(_, target)| target);
+    let first = targets.next()?;
+    let others = targets.collect();
+    Some(Found { first, others })
 }
 
-/// A `/proc` mounted with `hidepid` shows other users' processes as absent; the permission check of
-/// `kill`, without a signal, still tells.
-fn exists_but_hidden(pid: u32) -> bool {
-    platform::raw_pid(pid)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::PERM))
+/// This process, which [`find_by_pid`] refuses to observe.
+///
+/// # Errors
+/// [`AttachError::Unobservable`] without a `/proc`.
+pub fn oneself() -> Result<Target, AttachError> {
+    let pid = std::process::id();
+    let seen = look(pid).map_err(AttachError::Unobservable)?;
+    Ok(describe(pid, &seen.stat))
+}
+
+/// The parent of a process, that one's parent, and so on up; empty when it has ended. About 10 µs
+/// each.
+pub fn ancestors(pid: u32) -> Vec<Instance> {
+    let mut found = Vec::new();
+    let mut next = look(pid).map_or(0, |seen| seen.kin.parent);
+    while next != 0 && found.len() < MOST_ANCESTORS {
+        let Ok(seen) = look(next) else {
+            break;
+        };
+        found.push(Instance {
+            pid: next,
+            start_ticks: seen.stat.start_ticks,
+        });
+        next = seen.kin.parent;
+    }
+    found
 }
 
 /// The ids of all processes, ascending.
-fn processes() -> io::Result<Vec<u32>> {
+pub(crate) fn processes() -> io::Result<Vec<u32>> {
     let mut ids = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -154,17 +200,32 @@ fn processes() -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-pub(crate) fn read_stat(pid: u32) -> io::Result<Stat> {
+/// What one look at `/proc/PID/stat` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) stat: Stat,
+    pub(crate) kin: Kin,
+}
+
+/// Looks at a process once: about 10 µs.
+pub(crate) fn look(pid: u32) -> io::Result<Seen> {
     let bytes = fs::read(format!("/proc/{pid}/stat"))?;
-    stat::parse(&bytes).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))
+    let seen = stat::parse(&bytes).zip(stat::parse_kin(&bytes));
+    let (stat, kin) = seen.ok_or_else(|| io::Error::from(ErrorKind::InvalidData))?;
+    Ok(Seen { stat, kin })
 }
 
 /// The process that the thread or process with this id belongs to.
-fn thread_group(pid: u32) -> Option<u32> {
+pub(crate) fn thread_group(pid: u32) -> Option<u32> {
+    status_field(pid, "Tgid:")?.trim().parse().ok()
+}
+
+/// What `/proc/PID/status` says behind a label, a colon included.
+fn status_field(pid: u32, label: &str) -> Option<String> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let status = String::from_utf8_lossy(&status);
-    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
-    line.trim().parse().ok()
+    let line = status.lines().find_map(|line| line.strip_prefix(label))?;
+    Some(line.to_owned())
 }
 
 fn read_arguments(pid: u32) -> Vec<Vec<u8>> {
@@ -176,9 +237,14 @@ fn read_arguments(pid: u32) -> Vec<Vec<u8>> {
     bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
-fn describe(pid: u32, stat: &Stat) -> Target {
+fn read_exe(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// Describes the process whose `stat` this is, as it is called now. About 30 µs.
+pub(crate) fn describe(pid: u32, stat: &Stat) -> Target {
     let arguments = read_arguments(pid);
-    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let exe = read_exe(pid);
     let identity = Identity {
         kernel_name: &stat.name,
         argument: arguments.first().map(Vec::as_slice),
@@ -193,136 +259,9 @@ fn describe(pid: u32, stat: &Stat) -> Target {
     }
 }
 
-/// How well a name fits; the better is the smaller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Likeness {
-    KernelName,
-    FullName,
-    Program,
-}
-
-/// What a process can be called by.
-struct Identity<'a> {
-    kernel_name: &'a str,
-    argument: Option<&'a [u8]>,
-    exe: Option<&'a Path>,
-}
-
-impl Identity<'_> {
-    fn likeness(&self, name: &str) -> Option<Likeness> {
-        if self.kernel_name == name {
-            Some(Likeness::KernelName)
-        } else if self.full_name() == name {
-            Some(Likeness::FullName)
-        } else if self.programs().any(|program| program == name) {
-            Some(Likeness::Program)
-        } else {
-            None
-        }
-    }
-
-    /// The kernel's name, completed from the program's where the kernel had to cut it.
-    fn full_name(&self) -> String {
-        let cut = self.kernel_name;
-        if cut.len() < KERNEL_NAME_BYTES {
-            return cut.to_owned();
-        }
-        self.programs()
-            .find(|program| program.starts_with(cut))
-            .unwrap_or_else(|| cut.to_owned())
-    }
-
-    /// Base names of the first argument and of the executable.
-    fn programs(&self) -> impl Iterator<Item = String> {
-        let base = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
-        let argument = self
-            .argument
-            .map(|bytes| Path::new(OsStr::from_bytes(bytes)));
-        let exe = self.exe.and_then(base).map(|name| {
-            // What the kernel appends once the file was replaced or removed.
-            name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned()
-        });
-        argument.and_then(base).into_iter().chain(exe)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(kernel_name: &str, argument: &str, exe: &str, name: &str) -> Option<Likeness> {
-        let identity = Identity {
-            kernel_name,
-            argument: Some(argument.as_bytes()).filter(|bytes| !bytes.is_empty()),
-            exe: Some(Path::new(exe)).filter(|path| !path.as_os_str().is_empty()),
-        };
-        identity.likeness(name)
-    }
-
-    #[test]
-    fn a_process_is_found_by_the_names_people_use() {
-        use Likeness::{FullName, KernelName, Program};
-        assert_eq!(
-            check("nginx", "nginx: master process", "", "nginx"),
-            Some(KernelName)
-        );
-        assert_eq!(
-            check(
-                "server.py",
-                "/usr/bin/python3",
-                "/usr/bin/python3.11",
-                "python3"
-            ),
-            Some(Program)
-        );
-        assert_eq!(
-            check(
-                "server.py",
-                "/usr/bin/python3",
-                "/usr/bin/python3.11",
-                "python3.11"
-            ),
-            Some(Program)
-        );
-        assert_eq!(
-            check(
-                "terrain_simulat",
-                "./terrain_simulator",
-                "",
-                "terrain_simulator"
-            ),
-            Some(FullName)
-        );
-        assert_eq!(
-            check(
-                "terrain_simulat",
-                "./terrain_simulator",
-                "",
-                "terrain_simulat"
-            ),
-            Some(KernelName)
-        );
-        assert_eq!(
-            check("app", "", "/opt/tool (deleted)", "tool"),
-            Some(Program)
-        );
-        assert_eq!(
-            check("kworker/0:1", "", "", "kworker/0:1"),
-            Some(KernelName)
-        );
-        assert_eq!(check("nginx", "nginx", "/usr/sbin/nginx", "ngin"), None);
-        assert_eq!(check("x", "", "", ""), None);
-    }
-
-    #[test]
-    fn a_cut_name_is_completed_from_the_program() {
-        let identity = Identity {
-            kernel_name: "terrain_simulat",
-            argument: Some(b"-login"),
-            exe: Some(Path::new("/opt/terrain_simulator")),
-        };
-        assert_eq!(identity.full_name(), "terrain_simulator");
-    }
 
     #[test]
     fn no_process_and_a_thread_are_told_apart() {
@@ -345,8 +284,76 @@ mod tests {
     }
 
     #[test]
+    fn nobody_observes_oneself() {
+        let pid = std::process::id();
+        let error = find_by_pid(pid).unwrap_err();
+        assert!(matches!(error, AttachError::Oneself(id) if id == pid));
+        let name = oneself().unwrap().process_name;
+        let error = find_by_name(&name).unwrap_err();
+        assert!(matches!(error, AttachError::OnlyArgus { pids, .. } if pids.contains(&pid)));
+    }
+
+    #[test]
+    fn a_thread_of_the_kernel_is_no_program() {
+        let is_kernel_thread = |pid: &u32| look(*pid).is_ok_and(|seen| seen.kin.is_kernel_thread);
+        let Some(pid) = processes().unwrap().into_iter().find(is_kernel_thread) else {
+            return; // A container shows none.
+        };
+        let refused = |answer: AttachError| matches!(answer, AttachError::KernelThread { pid: id, .. } if id == pid);
+        assert!(refused(find_by_pid(pid).unwrap_err()));
+        let name = look(pid).unwrap().stat.name;
+        assert!(refused(find_by_name(&name).unwrap_err()), "{name}");
+    }
+
+    #[test]
+    fn who_started_this_process_comes_last() {
+        let ours = ancestors(std::process::id());
+        let parent = std::os::unix::process::parent_id();
+        assert_eq!(ours.first().map(|ancestor| ancestor.pid), Some(parent));
+        let target = |instance: Instance| Target {
+            pid: instance.pid,
+            start_ticks: instance.start_ticks,
+            process_name: String::new(),
+            command_line: String::new(),
+            exe: None,
+        };
+        let other = target(Instance {
+            pid: parent + 1,
+            start_ticks: 1,
+        });
+        let matches = vec![
+            (Likeness::KernelName, target(ours[0])),
+            (Likeness::Program, other.clone()),
+        ];
+        let found = best_first(matches).unwrap();
+        assert_eq!(found.first, other);
+        assert_eq!(found.others, [target(ours[0])]);
+    }
+
+    #[test]
+    fn a_target_answers_to_the_names_that_find_it() {
+        let target = Target {
+            pid: 1,
+            start_ticks: 1,
+            process_name: "terrain_simulator".into(),
+            command_line: "./terrain_simulator --fast".into(),
+            exe: Some("/opt/terrain_simulator-2".into()),
+        };
+        for name in [
+            "terrain_simulator",
+            "terrain_simulat",
+            "terrain_simulator-2",
+        ] {
+            assert!(target.is_named(name), "{name}");
+        }
+        for name in ["terrain", "--fast", ""] {
+            assert!(!target.is_named(name), "{name}");
+        }
+    }
+
+    #[test]
     fn this_process_describes_itself() {
-        let me = find_by_pid(std::process::id()).unwrap();
+        let me = oneself().unwrap();
         assert_eq!(me.exe, std::env::current_exe().ok());
         assert!(!me.process_name.is_empty() && me.start_ticks > 0);
     }

@@ -101,7 +101,7 @@ impl Sampler {
         let (stat_file, statm, task) = (open("stat")?, open("statm")?, open("task")?);
         let stat = read_stat(&stat_file).map_err(|error| explain(pid, error))?;
         let stat = stat.filter(|stat| stat.start_ticks == start_ticks && !stat.has_ended());
-        let stat = stat.ok_or(AttachError::NoSuchProcess(pid))?;
+        let stat = stat.ok_or(AttachError::EndedMeanwhile(pid))?;
         let clock = if platform::process_cpu_time(pid).is_ok() {
             CpuClock::Scheduler
         } else {
@@ -113,7 +113,7 @@ impl Sampler {
         };
         let last = clock
             .read(pid, Some(&stat))
-            .ok_or(AttachError::NoSuchProcess(pid))?;
+            .ok_or(AttachError::EndedMeanwhile(pid))?;
         Ok(Self {
             pid,
             stat: stat_file,
@@ -368,10 +368,10 @@ mod tests {
 
     #[test]
     fn another_start_time_is_another_process() {
-        let me = crate::process::find_by_pid(std::process::id()).unwrap();
+        let me = crate::process::oneself().unwrap();
         assert!(Sampler::attach(&me).is_ok());
         let other = Sampler::attach_to(me.pid, me.start_ticks + 1);
-        assert!(matches!(other, Err(AttachError::NoSuchProcess(_))));
+        assert!(matches!(other, Err(AttachError::EndedMeanwhile(_))));
     }
 
     #[test]

@@ -63,6 +63,41 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Whose child a process is, and whose company it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kin {
+    /// Its parent now; 0 for one outside of our pid namespace, and for none.
+    pub(crate) parent: u32,
+    /// The leader of its process group.
+    pub(crate) group: u32,
+    /// The leader of its session.
+    pub(crate) session: u32,
+    /// Whether it is a part of the kernel.
+    pub(crate) is_kernel_thread: bool,
+    /// Where its arguments begin, another place after every `exec`; 0 for whoever may not trace it.
+    pub(crate) arguments_at: u64,
+}
+
+/// Reads of `stat` what concerns other processes.
+pub(crate) fn parse_kin(bytes: &[u8]) -> Option<Kin> {
+    /// `PF_KTHREAD`.
+    const KERNEL_THREAD: i64 = 0x0020_0000;
+    let (_, rest) = split_name(bytes)?;
+    let mut fields = rest.split_ascii_whitespace().skip(1);
+    // From here on field `n` of proc(5) is number `n - 4`.
+    let mut id = || u32::try_from(fields.next()?.parse::<i64>().ok()?).ok();
+    let (parent, group, session) = (id()?, id()?, id()?);
+    let flags: i64 = fields.nth(9 - 7)?.parse().ok()?;
+    let arguments_at = fields.nth(48 - 10).and_then(|field| field.parse().ok());
+    Some(Kin {
+        parent,
+        group,
+        session,
+        is_kernel_thread: flags & KERNEL_THREAD != 0,
+        arguments_at: arguments_at.unwrap_or(0),
+    })
+}
+
 /// The wait status, the last field, if this is the `stat` of a zombie.
 pub(crate) fn zombie_wait_status(bytes: &[u8]) -> Option<i32> {
     let (_, rest) = split_name(bytes)?;
@@ -119,6 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn kin_and_where_the_arguments_begin_are_found_behind_any_name() {
+        let text = "4711 (NAME) S 1 4700 4600 0 -1 4194304 900 20 0 0 250 75 3 4 20 0 12 0 998877 \
+            30000000 640 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 45 46 47 \
+            48 49 50 51 1792\n";
+        for name in ["x", ") S 1 2 3 ("] {
+            let kin = parse_kin(text.replace("NAME", name).as_bytes()).unwrap();
+            let expected = Kin {
+                parent: 1,
+                group: 4700,
+                session: 4600,
+                is_kernel_thread: false,
+                arguments_at: 48,
+            };
+            assert_eq!(kin, expected);
+        }
+    }
+
+    #[test]
     fn only_a_zombie_has_a_wait_status() {
         assert_eq!(zombie_wait_status(&line("x")), None);
         let zombie = LINE.replace(" S ", " Z ");
@@ -141,6 +194,7 @@ mod tests {
         #[test]
         fn foreign_bytes_never_panic(bytes: Vec<u8>) {
             parse(&bytes);
+            parse_kin(&bytes);
             zombie_wait_status(&bytes);
             parse_resident_pages(&bytes);
         }

@@ -14,7 +14,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::platform;
-use crate::process::{AttachError, Target, explain, read_stat};
+use crate::process::{self, AttachError, Target, explain};
 use crate::stat;
 
 /// As many threads are looked at.
@@ -92,7 +92,9 @@ impl Threads {
         let task = rustix::fs::open(format!("/proc/{pid}/task"), how, Mode::empty())
             .map_err(|error| explain(pid, error.into()))?;
         // The folder was opened first, so it is of the process that has this id and start.
-        let stat = read_stat(pid).map_err(|error| explain(pid, error))?;
+        let stat = process::look(pid)
+            .map(|seen| seen.stat)
+            .map_err(|error| explain(pid, error))?;
         if stat.start_ticks != target.start_ticks || stat.has_ended() {
             return Err(AttachError::NoSuchProcess(pid));
         }

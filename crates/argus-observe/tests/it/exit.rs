@@ -79,11 +79,11 @@ fn another_process_with_the_same_id_is_not_taken_for_it() {
     target.start_ticks += 1;
     assert!(matches!(
         ExitWatch::attach(&target),
-        Err(AttachError::NoSuchProcess(_))
+        Err(AttachError::EndedMeanwhile(_))
     ));
     let mut watcher = Watcher::new().unwrap();
     let added = watcher.add(target.pid, target.start_ticks);
-    assert!(matches!(added, Err(AttachError::NoSuchProcess(_))));
+    assert!(matches!(added, Err(AttachError::EndedMeanwhile(_))));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod details;
 mod exit;
 mod follow;
 mod measure;
-mod plugin;
 mod network;
+mod plugin;
 mod spawn;
 mod threads;

@@ -43,6 +43,11 @@ impl Stranger {
         find_by_pid(self.pid).unwrap()
     }
 
+    /// The process that started it and that would collect it.
+    pub(crate) fn parent(&self) -> u32 {
+        self.parent.id()
+    }
+
     pub(crate) fn kill(&self, signal: Signal) {
         kill_process(platform::raw_pid(self.pid).unwrap(), signal).unwrap();
     }
