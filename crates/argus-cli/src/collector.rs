@@ -202,12 +202,11 @@ impl Observer for Outside {
 
     fn deaths(&mut self) -> Vec<Death> {
         let mut deaths = std::mem::take(&mut self.succeeded);
-        for (pid, exit) in self.watcher.poll(Duration::ZERO).unwrap_or_default() {
-            if let Some(known) = self.attached.get(&pid) {
-                let start_ticks = known.start_ticks;
+        for (ended, exit) in self.watcher.poll(Duration::ZERO).unwrap_or_default() {
+            if self.attached.contains_key(&ended.pid) {
                 deaths.push(Death {
-                    pid,
-                    start_ticks,
+                    pid: ended.pid,
+                    start_ticks: ended.start_ticks,
                     exit_code: exit.code,
                 });
             }

@@ -20,7 +20,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::platform::{self, ExitStatus};
-use crate::process::{AttachError, Target, explain};
+use crate::process::{AttachError, Instance, Target, explain};
 use crate::stat;
 
 /// How long a death may be known without its exit code.
@@ -51,7 +51,7 @@ impl ExitWatch {
     /// # Errors
     /// When it has ended meanwhile, even if another process has its id now, or may not be seen.
     pub fn attach(target: &Target) -> Result<Self, AttachError> {
-        let process = Process::open(target.pid, target.start_ticks)?;
+        let process = Process::open(target.instance())?;
         Ok(Self { process })
     }
 
@@ -92,7 +92,7 @@ pub struct Watcher {
     epoll: OwnedFd,
     living: HashMap<u32, Process>,
     /// Ended, with the exit code still to be learnt until then.
-    ended: Vec<(u32, Process, Instant)>,
+    ended: Vec<(Process, Instant)>,
 }
 
 impl Watcher {
@@ -113,13 +113,33 @@ impl Watcher {
     /// # Errors
     /// [`AttachError::EndedMeanwhile`] when it has ended already, how is then unknown.
     pub fn add(&mut self, pid: u32, start_ticks: u64) -> Result<(), AttachError> {
-        let process = Process::open(pid, start_ticks)?;
+        let process = Process::open(Instance { pid, start_ticks })?;
+        self.watch(process)
+    }
+
+    /// Begins to watch a process by a pidfd that was opened when it was found; it may have ended
+    /// since, which is then told with its exit code where the kernel still knows it.
+    ///
+    /// # Errors
+    /// As [`Watcher::add`] where there is no pidfd, or when no descriptor is left.
+    pub fn adopt(&mut self, instance: Instance, pidfd: Option<OwnedFd>) -> Result<(), AttachError> {
+        match pidfd {
+            Some(pidfd) => self.watch(Process::behind(instance, pidfd)),
+            None => self.add(instance.pid, instance.start_ticks),
+        }
+    }
+
+    fn watch(&mut self, process: Process) -> Result<(), AttachError> {
+        let pid = process.instance.pid;
         if let Some(pidfd) = &process.pidfd {
             let data = EventData::new_u64(pid.into());
             epoll::add(&self.epoll, pidfd, data, EventFlags::IN)
                 .map_err(|error| AttachError::Unobservable(error.into()))?;
         }
-        self.living.insert(pid, process);
+        if let Some(predecessor) = self.living.insert(pid, process) {
+            // Its id is another's now, so it has ended.
+            self.ended.push((predecessor, Instant::now() + PATIENCE));
+        }
         Ok(())
     }
 
@@ -127,19 +147,24 @@ impl Watcher {
     pub fn remove(&mut self, pid: u32) {
         // Closing a pidfd takes it out of the epoll set.
         self.living.remove(&pid);
-        self.ended.retain(|(id, ..)| *id != pid);
+        self.ended
+            .retain(|(process, _)| process.instance.pid != pid);
     }
 
     /// Whether this process is being watched.
     pub fn watches(&self, pid: u32) -> bool {
-        self.living.contains_key(&pid) || self.ended.iter().any(|(id, ..)| *id == pid)
+        self.living.contains_key(&pid)
+            || self
+                .ended
+                .iter()
+                .any(|(process, _)| process.instance.pid == pid)
     }
 
     /// Waits at most `timeout` for ends, and returns those whose code is known or given up.
     ///
     /// # Errors
     /// When the system call for waiting fails.
-    pub fn poll(&mut self, timeout: Duration) -> io::Result<Vec<(u32, Exit)>> {
+    pub fn poll(&mut self, timeout: Duration) -> io::Result<Vec<(Instance, Exit)>> {
         let deadline = Deadline::after(timeout);
         loop {
             self.gather(
@@ -196,19 +221,19 @@ impl Watcher {
             if process.is_some_and(|process| process.has_ended().unwrap_or(true))
                 && let Some(process) = self.living.remove(&pid)
             {
-                self.ended.push((pid, process, Instant::now() + PATIENCE));
+                self.ended.push((process, Instant::now() + PATIENCE));
             }
         }
         Ok(())
     }
 
     /// Takes out the ended ones whose exit code is known, or whose time is up.
-    fn settle(&mut self) -> Vec<(u32, Exit)> {
+    fn settle(&mut self) -> Vec<(Instance, Exit)> {
         let now = Instant::now();
         let mut exits = Vec::new();
-        self.ended.retain(|(pid, process, patience)| {
+        self.ended.retain(|(process, patience)| {
             let exit = process.exit(now >= *patience);
-            exits.extend(exit.map(|exit| (*pid, exit)));
+            exits.extend(exit.map(|exit| (process.instance, exit)));
             exit.is_none()
         });
         exits
@@ -224,15 +249,16 @@ impl AsFd for Watcher {
 /// A process that was alive when this was made, and the means to learn of its end.
 #[derive(Debug)]
 struct Process {
-    pid: u32,
+    instance: Instance,
     pidfd: Option<OwnedFd>,
-    stat: File,
+    stat: Option<File>,
 }
 
 impl Process {
     /// The pidfd is opened before the start time is read: if the start time is right afterwards,
     /// the id cannot have changed hands before.
-    fn open(pid: u32, start_ticks: u64) -> Result<Self, AttachError> {
+    fn open(instance: Instance) -> Result<Self, AttachError> {
+        let pid = instance.pid;
         let pidfd = match platform::pidfd_open(pid) {
             Ok(pidfd) => Some(pidfd),
             Err(error) => match error.raw_os_error() {
@@ -244,16 +270,41 @@ impl Process {
             },
         };
         let stat = File::open(format!("/proc/{pid}/stat")).map_err(|e| explain(pid, e))?;
-        let process = Self { pid, pidfd, stat };
-        match process.look() {
-            Some(stat) if stat.start_ticks == start_ticks => Ok(process),
-            _ => Err(AttachError::EndedMeanwhile(pid)),
+        let process = Self {
+            instance,
+            pidfd,
+            stat: Some(stat),
+        };
+        if process.is_shown() {
+            Ok(process)
+        } else {
+            Err(AttachError::EndedMeanwhile(pid))
         }
+    }
+
+    /// The process that this pidfd names, alive or not.
+    fn behind(instance: Instance, pidfd: OwnedFd) -> Self {
+        let stat = File::open(format!("/proc/{}/stat", instance.pid)).ok();
+        let mut process = Self {
+            instance,
+            pidfd: Some(pidfd),
+            stat,
+        };
+        if !process.is_shown() {
+            process.stat = None;
+        }
+        process
+    }
+
+    /// Whether the descriptor under `/proc` is of the process meant.
+    fn is_shown(&self) -> bool {
+        let stat = self.look();
+        stat.is_some_and(|stat| stat.start_ticks == self.instance.start_ticks)
     }
 
     fn look(&self) -> Option<stat::Stat> {
         let mut space = [0; stat::MAX_BYTES];
-        let length = self.stat.read_at(&mut space, 0).ok()?;
+        let length = self.stat.as_ref()?.read_at(&mut space, 0).ok()?;
         stat::parse(&space[..length])
     }
 
@@ -277,7 +328,7 @@ impl Process {
 
     /// How it ended, if that is known or `last_chance` has come.
     fn exit(&self, last_chance: bool) -> Option<Exit> {
-        match platform::exit_status(self.pid, self.pidfd.as_ref(), &self.stat) {
+        match platform::exit_status(self.instance.pid, self.pidfd.as_ref(), self.stat.as_ref()) {
             ExitStatus::Code(code) => Some(Exit { code: Some(code) }),
             ExitStatus::NotYet if !last_chance => None,
             ExitStatus::NotYet | ExitStatus::Untold => Some(Exit { code: None }),

@@ -133,7 +133,7 @@ fn ask_how_a_child_ended() -> io::Result<ExitStatus> {
     let opened = platform::pidfd_open(pid);
     let stat = File::open(format!("/proc/{pid}/stat"));
     child.wait()?;
-    Ok(platform::exit_status(pid, Some(&opened?), &stat?))
+    Ok(platform::exit_status(pid, Some(&opened?), Some(&stat?)))
 }
 
 #[cfg(test)]

@@ -30,15 +30,15 @@ pub enum ExitStatus {
 }
 
 /// Asks once how the process behind `pidfd` has ended. `stat` is its `/proc/PID/stat`, opened while
-/// it lived.
+/// it could be.
 ///
 /// Costs one system call where the kernel knows, four where a zombie must be looked at.
-pub fn exit_status(pid: u32, pidfd: Option<&impl AsFd>, stat: &File) -> ExitStatus {
+pub fn exit_status(pid: u32, pidfd: Option<&impl AsFd>, stat: Option<&File>) -> ExitStatus {
     let told = pidfd.map_or(ExitStatus::Untold, |pidfd| ask_pidfd(pidfd));
     if let ExitStatus::Code(_) = told {
         return told;
     }
-    match zombie_status(pid, stat) {
+    match stat.and_then(|stat| zombie_status(pid, stat)) {
         Some(status) => ExitStatus::Code(status),
         None => told,
     }
@@ -86,7 +86,7 @@ fn zombie_status(pid: u32, stat: &File) -> Option<i32> {
 }
 
 /// Exit code, or −N for signal N; `None` for a status that is not an end.
-fn code_of(wait_status: i32) -> Option<i32> {
+pub(crate) fn code_of(wait_status: i32) -> Option<i32> {
     if libc::WIFEXITED(wait_status) {
         Some(libc::WEXITSTATUS(wait_status))
     } else if libc::WIFSIGNALED(wait_status) {
@@ -114,7 +114,7 @@ mod tests {
         let pid = std::process::id();
         let pidfd = super::super::pidfd_open(pid).unwrap();
         let stat = File::open("/proc/self/stat").unwrap();
-        let status = exit_status(pid, Some(&pidfd), &stat);
+        let status = exit_status(pid, Some(&pidfd), Some(&stat));
         assert!(!matches!(status, ExitStatus::Code(_)), "{status:?}");
     }
 }

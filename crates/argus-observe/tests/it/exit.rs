@@ -96,7 +96,7 @@ fn a_watcher_tells_the_ends_of_many_processes_apart() {
         watcher
             .add(stranger.pid, stranger.target().start_ticks)
             .unwrap();
-        expected.push((stranger.pid, known(code)));
+        expected.push((stranger.target().instance(), known(code)));
         strangers.push(stranger);
     }
     let mut seen = Vec::new();
@@ -104,8 +104,8 @@ fn a_watcher_tells_the_ends_of_many_processes_apart() {
         seen.extend(watcher.poll(Duration::from_millis(100)).unwrap());
         (seen.len() == expected.len()).then_some(())
     });
-    expected.sort_unstable_by_key(|(pid, _)| *pid);
-    seen.sort_unstable_by_key(|(pid, _)| *pid);
+    expected.sort_unstable_by_key(|(instance, _)| *instance);
+    seen.sort_unstable_by_key(|(instance, _)| *instance);
     assert_eq!(seen, expected);
     assert_eq!(watcher.poll(Duration::ZERO).unwrap(), []);
 }
@@ -128,7 +128,7 @@ fn a_watcher_is_readable_until_it_has_told_of_every_end() {
         let exits = watcher.poll(Duration::ZERO).unwrap();
         (!exits.is_empty()).then_some(exits)
     });
-    assert_eq!(exits, [(target.pid, known(-9))]);
+    assert_eq!(exits, [(target.instance(), known(-9))]);
     assert!(!is_readable(&watcher, Duration::ZERO));
 }
 

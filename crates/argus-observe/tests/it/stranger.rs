@@ -54,8 +54,9 @@ impl Stranger {
 
     /// Lets the parent be told to collect nothing any more, and ends it.
     fn end(&mut self) {
-        if find_by_pid(self.pid).is_ok() {
-            self.kill(Signal::KILL);
+        if let (Ok(_), Some(pid)) = (find_by_pid(self.pid), platform::raw_pid(self.pid)) {
+            // It may end by itself at this moment.
+            let _ = kill_process(pid, Signal::KILL);
         }
         self.parent.kill().unwrap();
         self.parent.wait().unwrap();
