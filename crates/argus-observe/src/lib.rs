@@ -1,9 +1,10 @@
 //! Looks at programs from outside, without touching them.
 //!
 //! What a person with a terminal could learn about a strange process, this crate learns cheaply and
-//! precisely: which process is meant ([`process`]), how busy it is ([`sample`]), when and how it
-//! ends ([`exit`]), what its log files say ([`tail`]), and, for a program started for the purpose,
-//! what it prints ([`child`]); and when a person should be told of it ([`alarm`]).
+//! precisely: which process is meant ([`process`]), which are born below it ([`births`], [`family`]),
+//! how busy it is ([`sample`]), when and how it ends ([`exit`]), what its log files say ([`tail`]),
+//! and, for a program started for the purpose, what it prints ([`child`]); and when a person should
+//! be told of it ([`alarm`]).
 //! What only the program's people know how to find out, their own programs tell ([`plugin`]).
 //!
 //! It hands observations to its caller as plain values. It writes no spool and no store, prints
@@ -15,8 +16,10 @@
 
 pub mod alarm;
 pub mod argv;
+pub mod births;
 pub mod child;
 pub mod exit;
+pub mod family;
 pub mod line;
 pub mod network;
 pub mod platform;

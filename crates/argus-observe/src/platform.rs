@@ -5,6 +5,7 @@
 //! fails and the sampler counts clock ticks instead.
 
 mod exit_status;
+mod filter;
 mod signals;
 
 use std::io;
@@ -18,7 +19,9 @@ use rustix::process::{Pid, PidfdFlags};
 
 pub use rustix::process::Signal;
 
+pub(crate) use exit_status::code_of;
 pub use exit_status::{ExitStatus, exit_status};
+pub(crate) use filter::{FilterStep, attach_filter};
 pub use signals::{Delivered, Sender, Signals};
 
 /// A descriptor that names one process for good and becomes readable when it ends.
@@ -82,6 +85,15 @@ pub fn monotonic_now() -> Monotonic {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
     Monotonic::from_nanos(seconds * 1_000_000_000 + nanos)
+}
+
+/// Clock ticks since boot, time asleep included: the unit and the clock of a process's start time.
+pub fn ticks_now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    let ticks = ticks_per_second();
+    seconds * ticks + nanos * ticks / 1_000_000_000
 }
 
 /// The machine's name.

@@ -6,6 +6,7 @@ mod stranger;
 
 mod alert;
 mod attach;
+mod births;
 mod details;
 mod exit;
 mod follow;
