@@ -26,6 +26,7 @@ pub mod platform;
 pub mod plugin;
 pub mod pressure;
 pub mod process;
+pub mod restart;
 pub mod sample;
 pub mod tail;
 pub mod threads;

@@ -3,6 +3,7 @@
 
 mod gate;
 mod observer;
+mod returns;
 mod reuse;
 mod storm;
 
