@@ -1,10 +1,11 @@
 //! Looks at programs from outside, without touching them.
 //!
 //! What a person with a terminal could learn about a strange process, this crate learns cheaply and
-//! precisely: which process is meant ([`process`]), which are born below it ([`births`], [`family`]),
-//! how busy it is ([`sample`]), when and how it ends ([`exit`]), what its log files say ([`tail`]),
-//! and, for a program started for the purpose, what it prints ([`child`]); and when a person should
-//! be told of it ([`alarm`]).
+//! precisely: which process is meant ([`process`]), which are born below it or come back ([`births`],
+//! [`family`], [`restart`]), how busy it is ([`sample`]) and how often that is worth a look
+//! ([`pace`]), when and how it ends ([`exit`]), what its log files say ([`tail`]), and, for a program
+//! started for the purpose, what it prints ([`child`]); and when a person should be told of it
+//! ([`alarm`]).
 //! What only the program's people know how to find out, their own programs tell ([`plugin`]).
 //!
 //! It hands observations to its caller as plain values. It writes no spool and no store, prints
@@ -22,6 +23,7 @@ pub mod exit;
 pub mod family;
 pub mod line;
 pub mod network;
+pub mod pace;
 pub mod platform;
 pub mod plugin;
 pub mod pressure;

@@ -12,6 +12,7 @@ mod exit;
 mod follow;
 mod measure;
 mod network;
+mod pace;
 mod plugin;
 mod spawn;
 mod threads;
