@@ -44,9 +44,13 @@ pub(super) struct Ends {
 
 impl Link {
     pub(super) fn open() -> io::Result<Self> {
+        Self::open_with(ROOM_FOR_ENDS)
+    }
+
+    fn open_with(room: usize) -> io::Result<Self> {
         Ok(Self {
-            questions: open_socket(0)?,
-            ends: open_socket(diag::ENDS),
+            questions: open_socket()?,
+            ends: open_socket().and_then(|socket| hear_of_ends(socket, room)),
             walk: Walk::Once,
             space: vec![0; DATAGRAM_BYTES],
         })
@@ -159,21 +163,22 @@ impl Link {
     }
 }
 
-/// A connection that is told of these groups.
-fn open_socket(groups: u32) -> Result<OwnedFd, Errno> {
-    let socket = rustix::net::socket_with(
+fn open_socket() -> Result<OwnedFd, Errno> {
+    rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         Some(netlink::SOCK_DIAG),
-    )?;
-    if groups != 0 {
-        // The superuser may have more than others; either is better than nothing.
-        if sockopt::set_socket_recv_buffer_size_force(&socket, ROOM_FOR_ENDS).is_err() {
-            let _ = sockopt::set_socket_recv_buffer_size(&socket, ROOM_FOR_ENDS);
-        }
+    )
+}
+
+/// Has the ends of connections told to this socket.
+fn hear_of_ends(socket: OwnedFd, room: usize) -> Result<OwnedFd, Errno> {
+    // The superuser may have more than others; either is better than nothing.
+    if sockopt::set_socket_recv_buffer_size_force(&socket, room).is_err() {
+        let _ = sockopt::set_socket_recv_buffer_size(&socket, room);
     }
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, diag::ENDS))?;
     Ok(socket)
 }
 
@@ -183,4 +188,48 @@ fn is_unknown_question(error: &io::Error) -> bool {
         number,
         Some(Errno::INVAL | Errno::NOENT | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn ends_for_which_there_is_no_room_are_said_to_be_missing() {
+        let mut link = Link::open_with(4096).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..100 {
+            let line = TcpStream::connect(address).unwrap();
+            drop((listener.accept().unwrap(), line));
+        }
+        // The kernel tells ends when it finds time to, and the overrun with the next one.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while link.ends().overruns == 0 {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    #[test]
+    fn one_socket_and_all_sockets_are_told_alike() {
+        let mut link = Link::open().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let is_ours = |seen: &&Seen| seen.id.local_port() == port;
+        let by_walk = *link.all().unwrap().iter().find(is_ours).unwrap();
+        link.walk = Walk::PerFamily;
+        let by_family = *link.all().unwrap().iter().find(is_ours).unwrap();
+        assert!(by_walk.is_listening && by_walk == by_family);
+        let line = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let of_line = line.local_addr().unwrap().port();
+        let is_line = |seen: &&Seen| seen.id.local_port() == of_line;
+        let by_walk = *link.all().unwrap().iter().find(is_line).unwrap();
+        assert_eq!(link.some(&[by_walk.id]).unwrap(), [by_walk]);
+        drop((listener, line));
+        assert_eq!(link.some(&[by_walk.id]).unwrap(), [], "it has ended");
+    }
 }

@@ -271,6 +271,21 @@ mod tests {
     }
 
     #[test]
+    fn this_process_is_told_what_surrounds_it() {
+        let group = Cgroup::of(std::process::id()).unwrap();
+        let told = group.read();
+        for value in &told {
+            assert!(value.value.is_finite() && value.value >= 0.0, "{value:?}");
+            let same = told.iter().filter(|other| other.name == value.name);
+            assert_eq!(same.count(), 1, "{value:?}");
+        }
+        if let Some(usage) = group.memory_usage() {
+            assert!(usage > 0);
+        }
+        assert!(group.cpu_limit().is_none_or(|cpus| cpus > 0.0));
+    }
+
+    #[test]
     fn the_tightest_limit_holds_and_max_is_none() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a/b");

@@ -122,6 +122,28 @@ fn so_are_those_of_version_six() {
 }
 
 #[test]
+fn the_parts_of_a_multipath_connection_are_counted() {
+    let port = answering("127.0.0.1");
+    let program = program(&format!(
+        "try:\n\
+         \x20   line = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)\n\
+         \x20   line.connect(('127.0.0.1', {port}))\n\
+         except OSError: line = None\n\
+         step()\n\
+         if line: talk(line, 70_000, 80_000)\n\
+         step()\n"
+    ));
+    let mut network = watch(&program);
+    program.step();
+    let told = look(&mut network, program.stranger.pid);
+    if told == traffic(0, 0) {
+        eprintln!("skipped: this kernel knows no multipath connections");
+        return;
+    }
+    assert_eq!(told, traffic(80_000, 70_000 + HEAD));
+}
+
+#[test]
 fn what_moved_between_the_last_look_and_the_end_is_counted() {
     let port = answering("127.0.0.1");
     let program = program(&format!(
