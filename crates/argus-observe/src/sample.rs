@@ -14,9 +14,9 @@
 //! | faults | `stat` | 9 | every detail |
 //! | disk | `io` | 5 | every detail |
 //! | descriptors | size of `fd`, since Linux 6.2 | 1 | every detail |
-//! | children | `children` of each thread | 1 | every n-th detail of n threads |
-//! | run-queue wait | `schedstat` of each thread | 2 | every n-th detail of n threads |
-//! | switches, CPUs allowed | `status` of each thread | 13 to 25 | every n-th detail of n threads |
+//! | children | `children` of each thread | 1 | every detail; of n threads every 5n-th |
+//! | run-queue wait | `schedstat` of each thread | 2 | every detail; of n threads every 5n-th |
+//! | switches, CPUs allowed | `status` of each thread | 13 to 25 | every fifth detail; of n threads every 5n-th |
 //! | PSS | `smaps_rollup` | 80, to 1,000 in large ones | every detail, if asked for |
 //!
 //! The unit is the cheapest of these calls, a quarter of a microsecond where it was measured; opening
@@ -24,7 +24,7 @@
 //! `stat` would, and the details are taken once a second ([`Details::every`]), however often there is
 //! a reading in between: a reading without them says nothing about them. What is known of one thread
 //! only is added up over all threads, which takes opening three files a thread; that is why it is done
-//! the more rarely the more there are, and not at all from a thousand on.
+//! the more rarely the more there are, and not at all beyond a thousand.
 //!
 //! CPU is the share of one core since the reading before, so a process with three busy threads
 //! shows 300 %. The first reading covers the time since attaching; [`FIRST_READING`] is how long a

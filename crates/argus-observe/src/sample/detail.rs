@@ -45,11 +45,15 @@ impl Default for Details {
     }
 }
 
+/// What is dearest is measured with every so manieth detail, and as many times more rarely as there
+/// are threads.
+const DETAILS_WITHOUT_THE_DEAREST: u32 = 5;
+
 /// With more threads than this, what is known of single threads is not added up.
 const THREADS_ADDED_UP: u32 = 1_000;
 
-/// A limit to the CPUs is looked up again after as many looks at the threads.
-const LOOKS_AT_A_LIMIT: u32 = 60;
+/// A limit to the CPUs is looked up again with every so manieth detail.
+const DETAILS_OF_A_LIMIT: u32 = 60;
 
 /// The open files, and what the rates are counted from.
 #[derive(Debug)]
@@ -61,8 +65,8 @@ pub(super) struct Detailed {
     first_thread: per_thread::Files,
     taken: Option<Monotonic>,
     disk: Option<(Monotonic, Disk)>,
-    /// Details to be taken until the threads are looked at again.
-    threads_after: u32,
+    /// Details to be taken until the dearest are measured again, and the limit is looked up.
+    dearest_after: u32,
     limit_after: u32,
     allowed: Option<f64>,
     limit: Option<f64>,
@@ -78,7 +82,7 @@ impl Detailed {
             first_thread: per_thread::Files::open(pid)?,
             taken: None,
             disk: None,
-            threads_after: 0,
+            dearest_after: 0,
             limit_after: 0,
             allowed: None,
             limit: None,
@@ -110,6 +114,7 @@ impl Detailed {
             measures.set_count(Measure::Descriptors, count);
         }
         self.measure_threads(stat.threads, task, measures);
+        self.look_up_limit();
         if self.wanted.pss == Pss::Measured
             && let Some(mib) = read_pss(self.pid)
         {
@@ -144,28 +149,27 @@ impl Detailed {
     }
 
     fn measure_threads(&mut self, threads: u32, task: &File, measures: &mut Measures) {
-        if self.threads_after > 0 {
-            self.threads_after -= 1;
-            return;
+        let with_the_dearest = self.dearest_after == 0;
+        if with_the_dearest {
+            self.dearest_after = DETAILS_WITHOUT_THE_DEAREST * threads.clamp(1, THREADS_ADDED_UP);
         }
-        let sum = match threads {
-            0 | 1 => self.first_thread.read(),
-            2..=THREADS_ADDED_UP => {
-                self.threads_after = threads - 1;
-                PerThread::over_all(task)
-            }
-            _ => {
-                self.threads_after = threads.min(10 * THREADS_ADDED_UP);
-                return;
-            }
+        self.dearest_after -= 1;
+        let sum = match (threads, with_the_dearest) {
+            (0 | 1, true) => self.first_thread.read(),
+            (0 | 1, false) => self.first_thread.read_cheap(),
+            (2..=THREADS_ADDED_UP, true) => PerThread::over_all(task),
+            _ => return,
         };
         sum.tell(measures);
         self.allowed = sum.cpus_allowed.map(f64::from).or(self.allowed);
+    }
+
+    /// It is a file or more for each group between the process's and the root.
+    fn look_up_limit(&mut self) {
         if self.limit_after == 0 {
-            self.limit_after = LOOKS_AT_A_LIMIT;
-            self.limit = Cgroup::of(self.pid)
-                .ok()
-                .and_then(|group| group.cpu_limit());
+            self.limit_after = DETAILS_OF_A_LIMIT;
+            let group = Cgroup::of(self.pid).ok();
+            self.limit = group.and_then(|group| group.cpu_limit());
         }
         self.limit_after -= 1;
     }

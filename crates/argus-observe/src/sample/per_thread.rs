@@ -42,28 +42,32 @@ impl Files {
         }
     }
 
+    /// What is cheap to ask.
+    pub(super) fn read_cheap(&self) -> PerThread {
+        let mut space = [0; 128];
+        PerThread {
+            wait_nanos: read(self.schedstat.as_ref(), &mut space).and_then(parse_wait),
+            children: self.children.as_ref().and_then(count_children),
+            ..PerThread::default()
+        }
+    }
+
+    /// Everything.
     pub(super) fn read(&self) -> PerThread {
         let mut space = [0; 4096];
-        let mut read = |file: &Option<File>, parse: &mut dyn FnMut(&[u8])| {
-            if let Some(file) = file
-                && let Ok(Some(bytes)) = read_at_start(file, &mut space)
-            {
-                parse(bytes);
-            }
-        };
-        let mut told = PerThread::default();
-        read(&self.status, &mut |bytes| {
-            let status = Status::parse(bytes);
-            told.voluntary = status.voluntary;
-            told.involuntary = status.involuntary;
-            told.cpus_allowed = status.cpus_allowed;
-        });
-        read(&self.schedstat, &mut |bytes| {
-            told.wait_nanos = parse_wait(bytes);
-        });
-        told.children = self.children.as_ref().and_then(count_children);
-        told
+        let status = read(self.status.as_ref(), &mut space).map(Status::parse);
+        let status = status.unwrap_or_default();
+        PerThread {
+            voluntary: status.voluntary,
+            involuntary: status.involuntary,
+            cpus_allowed: status.cpus_allowed,
+            ..self.read_cheap()
+        }
     }
+}
+
+fn read<'a>(file: Option<&File>, space: &'a mut [u8]) -> Option<&'a [u8]> {
+    read_at_start(file?, space).ok()?
 }
 
 /// What is known of one thread, or of all that live now. A part that is not known of one of them is

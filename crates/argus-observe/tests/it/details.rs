@@ -24,6 +24,12 @@ fn measure(sampler: &mut Sampler) -> Measures {
     sampler.sample().unwrap().unwrap().measures
 }
 
+/// The next value of what is not measured with every detail.
+fn next(sampler: &mut Sampler, wanted: Measure) -> f64 {
+    let mut values = (0..100).map(|_| measure(sampler).get(wanted));
+    values.find_map(|value| value).unwrap()
+}
+
 /// By how much each of these measures grows while the program takes its next step.
 fn growth<const N: usize>(program: &Program, measures: [Measure; N]) -> [f64; N] {
     let mut sampler = sampler(&program.stranger);
@@ -99,15 +105,12 @@ fn switches_are_counted_over_all_threads() {
          go.set(); done.wait()\n\
          step()\n",
     );
-    // Two threads, so they are looked at with every second detail.
     let mut sampler = sampler(&program.stranger);
-    let before = measure(&mut sampler);
+    let voluntary = next(&mut sampler, Measure::VoluntarySwitches);
+    let involuntary = next(&mut sampler, Measure::InvoluntarySwitches);
     program.step();
-    assert_eq!(measure(&mut sampler).get(Measure::VoluntarySwitches), None);
-    let after = measure(&mut sampler);
-    let value = |measures: &Measures| measures.get(Measure::VoluntarySwitches).unwrap();
-    assert!(value(&after) - value(&before) >= 200.0);
-    assert!(after.get(Measure::InvoluntarySwitches).is_some());
+    assert!(next(&mut sampler, Measure::VoluntarySwitches) - voluntary >= 200.0);
+    assert!(next(&mut sampler, Measure::InvoluntarySwitches) >= involuntary);
 }
 
 #[test]
@@ -164,12 +167,38 @@ fn children_are_counted_whichever_thread_began_them() {
          step()\n",
     );
     let mut sampler = sampler(&program.stranger);
-    let children = measure(&mut sampler).get(Measure::Children);
+    assert_eq!(next(&mut sampler, Measure::Children), 4.0);
     program.step();
-    assert_eq!(children, Some(4.0));
     // Killed, but not collected.
-    let _not_this_time = measure(&mut sampler);
-    assert_eq!(measure(&mut sampler).get(Measure::Children), Some(4.0));
+    assert_eq!(next(&mut sampler, Measure::Children), 4.0);
+}
+
+#[test]
+fn what_is_dear_is_measured_the_more_rarely_the_more_threads_there_are() {
+    let program = Program::start(
+        "import threading\n\
+         step()\n\
+         for _ in range(2): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n\
+         step()\n",
+    );
+    let known = |sampler: &mut Sampler, wanted| -> Vec<usize> {
+        let known = |_: &usize| measure(sampler).get(wanted).is_some();
+        (0..31).filter(known).collect()
+    };
+    let mut of_one = sampler(&program.stranger);
+    assert_eq!(
+        known(&mut of_one, Measure::VoluntarySwitches),
+        [0, 5, 10, 15, 20, 25, 30]
+    );
+    assert_eq!(known(&mut of_one, Measure::Children).len(), 31);
+    program.step();
+    let mut of_three = sampler(&program.stranger);
+    assert_eq!(
+        known(&mut of_three, Measure::VoluntarySwitches),
+        [0, 15, 30]
+    );
+    let mut of_three = sampler(&program.stranger);
+    assert_eq!(known(&mut of_three, Measure::Children), [0, 15, 30]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod births;
 mod details;
 mod exit;
 mod follow;
+mod group;
 mod measure;
 mod network;
 mod pace;
