@@ -134,7 +134,7 @@ impl Sampler {
         let attached = Detailed::attach(self.pid, details);
         let attached = attached.map_err(|error| explain(self.pid, error))?;
         if !matches!(read_stat(&self.stat), Ok(Some(_))) {
-            return Err(AttachError::NoSuchProcess(self.pid));
+            return Err(AttachError::EndedMeanwhile(self.pid));
         }
         self.details = Some(attached);
         Ok(self)

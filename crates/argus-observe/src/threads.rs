@@ -96,7 +96,7 @@ impl Threads {
             .map(|seen| seen.stat)
             .map_err(|error| explain(pid, error))?;
         if stat.start_ticks != target.start_ticks || stat.has_ended() {
-            return Err(AttachError::NoSuchProcess(pid));
+            return Err(AttachError::EndedMeanwhile(pid));
         }
         Ok(Self {
             task: task.into(),

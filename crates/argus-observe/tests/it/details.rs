@@ -282,7 +282,7 @@ fn a_zombie_has_ended() {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", target.pid)).unwrap();
     assert!(stat.contains(") Z "), "{stat}");
     let again = Sampler::attach(&target);
-    assert!(matches!(again, Err(AttachError::NoSuchProcess(_))));
+    assert!(matches!(again, Err(AttachError::EndedMeanwhile(_))));
 }
 
 #[test]

@@ -110,5 +110,5 @@ fn a_process_that_has_ended_has_no_threads() {
         threads.look().unwrap().is_none().then_some(())
     });
     let again = Threads::attach(&target);
-    assert!(matches!(again, Err(AttachError::NoSuchProcess(_))));
+    assert!(matches!(again, Err(AttachError::EndedMeanwhile(_))));
 }
