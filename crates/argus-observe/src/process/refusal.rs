@@ -119,8 +119,10 @@ pub(super) fn check_proc() -> Result<(), AttachError> {
 
 /// Why a process that was found before could not be opened or read.
 pub(crate) fn explain(pid: u32, error: io::Error) -> AttachError {
+    let no_descriptor_is_left = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
     match error.kind() {
         ErrorKind::PermissionDenied => AttachError::NotPermitted(pid),
+        _ if no_descriptor_is_left => AttachError::Unobservable(error),
         _ if !Path::new("/proc/self/stat").exists() => AttachError::Unobservable(error),
         _ if exists_but_hidden(pid) => AttachError::NotPermitted(pid),
         _ => AttachError::EndedMeanwhile(pid),
@@ -183,4 +185,16 @@ fn in_containers(here: &[Target]) -> String {
 fn ids(pids: &[u32]) -> String {
     let ids: Vec<_> = pids.iter().map(u32::to_string).collect();
     ids.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_a_death() {
+        let error = io::Error::from_raw_os_error(libc::EMFILE);
+        let answer = explain(std::process::id(), error);
+        assert!(matches!(answer, AttachError::Unobservable(_)), "{answer:?}");
+    }
 }
