@@ -26,7 +26,9 @@
 //!   was seen closing; of one that ended between two looks that is not told, so what was received may
 //!   be one too high for each of these.
 //!
-//! What several processes share is counted once: see [`ledger`].
+//! What several processes share is counted once: for the one that was watched first, as long as it
+//! holds it. Of several that listen on one port, what came and went between two looks is counted for
+//! the one that was seen last with a connection of that port, else for the one watched last.
 
 mod diag;
 mod holders;
@@ -36,6 +38,7 @@ mod link;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argus_model::Monotonic;
@@ -85,7 +88,8 @@ pub enum Ends {
     Refused(io::Error),
 }
 
-/// Whether it was time to look.
+/// Whether it was time to look: not before the shortest time is over, and where looking is dear (with
+/// ten thousand connections, it takes some ten milliseconds) not before it is one part in five hundred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
     /// The numbers are those of this moment.
@@ -98,6 +102,7 @@ pub enum Looked {
 #[derive(Debug)]
 pub struct Network {
     link: Link,
+    namespace: PathBuf,
     ledger: Ledger,
     watched: HashMap<u32, Watched>,
     every: Duration,
@@ -142,6 +147,7 @@ impl Network {
         Ok(Self {
             misses_ends: link.refusal().is_some(),
             link,
+            namespace: namespace_of("self")?,
             ledger: Ledger::default(),
             watched: HashMap::new(),
             every,
@@ -153,14 +159,14 @@ impl Network {
     }
 
     /// Counts what `target` sends and receives from here on. Costs a listing of its descriptors, and
-    /// a walk over all sockets if it has any.
+    /// a walk over all sockets if it has any that are not known from others.
     ///
     /// # Errors
     /// When nothing can be known of it; see [`Unseen`].
     pub fn watch(&mut self, target: &Target) -> Result<(), Unseen> {
         let pid = target.pid;
         let mut descriptors = Descriptors::open(pid).map_err(|error| unseen(pid, error))?;
-        check_namespace(pid)?;
+        self.check_namespace(pid)?;
         let sockets = descriptors.tcp_sockets();
         let sockets = sockets.map_err(|error| unseen(pid, error))?;
         // The kept folder is of whoever had the id when it was opened; is that who is meant?
@@ -173,7 +179,8 @@ impl Network {
         self.leave(pid);
         let subject = self.ledger.watch();
         self.ledger.holds(subject, &sockets);
-        if !sockets.is_empty() {
+        // What a child has inherited is known already, if its parent is watched.
+        if sockets.iter().any(|inode| !self.ledger.knows(*inode)) {
             let all = self
                 .link
                 .all()
@@ -213,8 +220,7 @@ impl Network {
         if self.looked.is_some_and(|looked| now.since(looked) < nearly) {
             return Ok(Looked::NotYet);
         }
-        self.refresh(now, Haste::Paced)?;
-        Ok(Looked::Now)
+        self.refresh(now, Haste::Paced)
     }
 
     /// Looks whether it is time or not, and whatever it costs: when a process has ended, for its last
@@ -224,18 +230,21 @@ impl Network {
     /// As [`Network::look`].
     pub fn look_at_once(&mut self, now: Monotonic) -> io::Result<()> {
         self.hear_of_ends();
-        self.refresh(now, Haste::AtOnce)
+        self.refresh(now, Haste::AtOnce)?;
+        Ok(())
     }
 
-    fn refresh(&mut self, now: Monotonic, haste: Haste) -> io::Result<()> {
+    fn refresh(&mut self, now: Monotonic, haste: Haste) -> io::Result<Looked> {
         self.looked = Some(now);
         self.looks += 1;
         self.list_descriptors(now, haste);
-        self.ask(now, haste)?;
-        for watched in self.watched.values_mut() {
-            watched.count_rates(now, self.ledger.traffic(watched.subject));
+        let looked = self.ask(now, haste)?;
+        if looked == Looked::Now {
+            for watched in self.watched.values_mut() {
+                watched.count_rates(now, self.ledger.traffic(watched.subject));
+            }
         }
-        Ok(())
+        Ok(looked)
     }
 
     /// What the process with this id has moved since it is watched; `None` if that is not known.
@@ -277,6 +286,14 @@ impl Network {
         self.link.ends_descriptor()
     }
 
+    fn check_namespace(&self, pid: u32) -> Result<(), Unseen> {
+        match namespace_of(&pid.to_string()) {
+            Ok(its) if its == self.namespace => Ok(()),
+            Ok(_) => Err(Unseen::OtherNamespace(pid)),
+            Err(error) => Err(unseen(pid, error)),
+        }
+    }
+
     fn hear_of_ends(&mut self) {
         let ends = self.link.ends();
         self.overruns += ends.overruns;
@@ -315,18 +332,18 @@ impl Network {
         }
     }
 
-    fn ask(&mut self, now: Monotonic, haste: Haste) -> io::Result<()> {
+    fn ask(&mut self, now: Monotonic, haste: Haste) -> io::Result<Looked> {
         let known: Vec<SocketId> = self.ledger.connections().copied().collect();
         let one_by_one = ONE_CONNECTION * u32::try_from(known.len()).unwrap_or(u32::MAX);
         let is_cheaper = one_by_one <= self.walked.took;
         let has_walked = self.ledger.has_unknown() || !is_cheaper;
         let seen: Vec<Seen> = if has_walked {
             if !self.walked.is_due(now, haste) {
-                return Ok(());
+                return Ok(Looked::NotYet);
             }
             self.walked.time(now, || self.link.all())?
         } else if known.is_empty() {
-            return Ok(());
+            return Ok(Looked::Now);
         } else {
             self.link.some(&known)?
         };
@@ -338,7 +355,7 @@ impl Network {
             let cookies = seen.iter().map(|seen| seen.id.cookie()).collect();
             self.ledger.forget_all_but(&cookies);
         }
-        Ok(())
+        Ok(Looked::Now)
     }
 }
 
@@ -423,12 +440,7 @@ fn unseen(pid: u32, error: io::Error) -> Unseen {
     }
 }
 
-fn check_namespace(pid: u32) -> Result<(), Unseen> {
-    let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net"));
-    let own = of("self").map_err(|error| Unseen::Failed(pid, error))?;
-    match of(&pid.to_string()) {
-        Ok(its) if its == own => Ok(()),
-        Ok(_) => Err(Unseen::OtherNamespace(pid)),
-        Err(error) => Err(unseen(pid, error)),
-    }
+/// Names a network namespace.
+fn namespace_of(process: &str) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/{process}/ns/net"))
 }

@@ -166,11 +166,14 @@ impl Ledger {
         self.connections.values().map(|connection| &connection.id)
     }
 
+    /// Whether anything is known of the socket with this inode.
+    pub(super) fn knows(&self, inode: u32) -> bool {
+        self.placed.contains_key(&inode)
+    }
+
     /// Whether a process holds a socket of which nothing is known yet: only a look at all will tell.
     pub(super) fn has_unknown(&self) -> bool {
-        self.holders
-            .keys()
-            .any(|inode| !self.placed.contains_key(inode))
+        self.holders.keys().any(|inode| !self.knows(*inode))
     }
 
     /// A socket has moved so much.
