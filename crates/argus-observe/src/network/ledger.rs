@@ -5,7 +5,7 @@
 //! A socket is known by its cookie, which is never given twice, and found by its inode. What it moves
 //! is credited to the process that holds it, once: of several, to the one that was watched first, as
 //! long as it holds it. When nobody holds it any more (closed, with bytes still under way) it stays
-//! with the last who did.
+//! with the last who did; when only strangers do, what follows is theirs.
 //!
 //! A connection that came and went between two looks was held by nobody as far as was seen. If it was
 //! to a port on which a watched process listens it is credited to that process; of several that
@@ -29,7 +29,8 @@ pub(super) struct Ledger {
     holders: HashMap<u32, Vec<Subject>>,
     connections: HashMap<u64, Connection>,
     listeners: HashMap<u64, Listener>,
-    /// By cookie: connections of our ports that others hold, with how often they were seen so.
+    /// By cookie: connections of our ports, or once ours, that others hold, and how often they were
+    /// seen to.
     strangers: HashMap<u64, u32>,
     /// Those that have lost a connection since their sockets were listed.
     bereaved: HashSet<Subject>,
@@ -96,7 +97,7 @@ impl Ledger {
             .map(|(cookie, _)| *cookie)
             .collect();
         for cookie in others {
-            self.forget(cookie);
+            self.disown(cookie);
         }
     }
 
@@ -181,6 +182,10 @@ impl Ledger {
         let cookie = seen.id.cookie();
         if self.connections.contains_key(&cookie) {
             self.credit(cookie, seen);
+            // Not closed, but passed on to somebody who is not watched.
+            if seen.inode != 0 && self.first_holder(seen.inode).is_none() {
+                self.disown(cookie);
+            }
         } else if seen.is_listening {
             self.seen_listening(cookie, seen);
         } else if let Some(holder) = self.first_holder(seen.inode) {
@@ -264,6 +269,12 @@ impl Ledger {
         }
     }
 
+    /// From here on it is a stranger's, and its end is too.
+    fn disown(&mut self, cookie: u64) {
+        self.forget(cookie);
+        self.strangers.insert(cookie, SIGHTINGS);
+    }
+
     fn forget(&mut self, cookie: u64) {
         let connection = self.connections.remove(&cookie).map(|one| one.inode);
         let listener = || self.listeners.remove(&cookie).map(|one| one.inode);
@@ -313,141 +324,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::diag::tests::socket;
-    use super::*;
-
-    fn moved(socket: Seen, received: u64, sent: u64) -> Seen {
-        let traffic = Traffic { received, sent };
-        Seen { traffic, ..socket }
-    }
-
-    fn listening(socket: Seen) -> Seen {
-        Seen {
-            is_listening: true,
-            ..socket
-        }
-    }
-
-    fn traffic(received: u64, sent: u64) -> Traffic {
-        Traffic { received, sent }
-    }
-
-    #[test]
-    fn what_moved_before_is_not_counted() {
-        let mut ledger = Ledger::default();
-        let subject = ledger.watch();
-        ledger.holds(subject, &[1]);
-        let old = socket(11, 80, 1);
-        ledger.seen(&moved(old, 100, 200), Since::Now);
-        assert_eq!(ledger.traffic(subject), Traffic::default());
-        ledger.seen(&moved(old, 103, 205), Since::ItsBeginning);
-        assert_eq!(ledger.traffic(subject), traffic(3, 5));
-        ledger.holds(subject, &[1, 2]);
-        assert!(ledger.has_unknown());
-        ledger.seen(&moved(socket(12, 81, 2), 10, 20), Since::ItsBeginning);
-        assert!(!ledger.has_unknown());
-        assert_eq!(ledger.traffic(subject), traffic(13, 25));
-    }
-
-    #[test]
-    fn the_end_of_a_connection_counts_once_and_the_rest_with_it() {
-        let mut ledger = Ledger::default();
-        let subject = ledger.watch();
-        ledger.holds(subject, &[1]);
-        let connection = socket(11, 80, 1);
-        ledger.seen(&moved(connection, 5, 5), Since::ItsBeginning);
-        ledger.holds(subject, &[]);
-        let orphan = Seen {
-            inode: 0,
-            ..connection
-        };
-        ledger.seen(&moved(orphan, 5, 7), Since::ItsBeginning);
-        ledger.ended(&moved(orphan, 6, 9));
-        assert_eq!(ledger.traffic(subject), traffic(6, 9));
-        assert_eq!(ledger.connections().count(), 0);
-        assert!(ledger.placed.is_empty() && ledger.holders.is_empty());
-    }
-
-    #[test]
-    fn a_shared_socket_is_counted_once_and_passed_on() {
-        let mut ledger = Ledger::default();
-        let (parent, child) = (ledger.watch(), ledger.watch());
-        let connection = socket(11, 80, 1);
-        ledger.holds(parent, &[1]);
-        ledger.holds(child, &[1]);
-        ledger.seen(&moved(connection, 10, 0), Since::ItsBeginning);
-        ledger.holds(parent, &[]);
-        ledger.seen(&moved(connection, 14, 0), Since::ItsBeginning);
-        ledger.leave(parent);
-        ledger.ended(&moved(connection, 15, 0));
-        assert_eq!(ledger.traffic(child), traffic(5, 0));
-    }
-
-    #[test]
-    fn what_came_and_went_is_of_who_listens() {
-        let mut ledger = Ledger::default();
-        let server = ledger.watch();
-        ledger.holds(server, &[1]);
-        ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
-        ledger.ended(&moved(socket(11, 80, 0), 3, 4));
-        ledger.ended(&moved(socket(12, 5_000, 0), 30, 40));
-        assert_eq!(ledger.traffic(server), traffic(3, 4));
-        assert_eq!(ledger.nobodys(), traffic(30, 40));
-    }
-
-    #[test]
-    fn of_several_that_listen_the_one_that_accepts_is_meant() {
-        let mut ledger = Ledger::default();
-        let (master, one, other) = (ledger.watch(), ledger.watch(), ledger.watch());
-        for subject in [master, one, other] {
-            ledger.holds(subject, &[1]);
-        }
-        ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
-        ledger.ended(&moved(socket(11, 80, 0), 1, 0));
-        assert_eq!(ledger.traffic(other), traffic(1, 0));
-        ledger.holds(one, &[1, 2]);
-        ledger.seen(&moved(socket(12, 80, 2), 0, 0), Since::ItsBeginning);
-        ledger.ended(&moved(socket(13, 80, 0), 2, 0));
-        assert_eq!(ledger.traffic(one), traffic(2, 0));
-        assert_eq!(ledger.traffic(master), Traffic::default());
-    }
-
-    #[test]
-    fn what_a_stranger_accepted_is_the_strangers() {
-        let mut ledger = Ledger::default();
-        let server = ledger.watch();
-        ledger.holds(server, &[1]);
-        ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
-        let foreign = socket(11, 80, 99);
-        ledger.seen(&moved(foreign, 1, 1), Since::ItsBeginning);
-        ledger.seen(&moved(foreign, 2, 2), Since::ItsBeginning);
-        ledger.ended(&moved(foreign, 3, 3));
-        assert_eq!(ledger.traffic(server), Traffic::default());
-        assert_eq!(ledger.nobodys(), Traffic::default());
-        assert!(ledger.strangers.is_empty());
-        // Seen once, before the process's descriptors were listed: it is the process's own.
-        let own = socket(12, 80, 2);
-        ledger.seen(&moved(own, 4, 0), Since::ItsBeginning);
-        ledger.holds(server, &[1, 2]);
-        ledger.seen(&moved(own, 5, 0), Since::ItsBeginning);
-        assert_eq!(ledger.traffic(server), traffic(5, 0));
-    }
-
-    #[test]
-    fn the_other_sides_end_mark_is_no_byte() {
-        let mut ledger = Ledger::default();
-        let subject = ledger.watch();
-        ledger.holds(subject, &[1]);
-        let connection = socket(11, 80, 1);
-        ledger.seen(&moved(connection, 10, 0), Since::ItsBeginning);
-        let closing = Seen {
-            end_received: true,
-            ..moved(connection, 13, 0)
-        };
-        ledger.seen(&closing, Since::ItsBeginning);
-        assert_eq!(ledger.traffic(subject), traffic(12, 0));
-        ledger.ended(&moved(connection, 13, 0));
-        assert_eq!(ledger.traffic(subject), traffic(12, 0));
-    }
-}
+mod tests;
