@@ -200,3 +200,138 @@ impl Intake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::line::Splitter;
+
+    /// One metric as Prometheus' own libraries print it, and what is to come of it.
+    #[derive(Debug, Clone)]
+    enum Family {
+        Gauge(String, Vec<(String, f64)>),
+        Histogram(String, Vec<u32>),
+    }
+
+    /// Name, labels, value.
+    type Plain = (String, Vec<(String, String)>, f64);
+
+    impl Family {
+        fn print(&self) -> String {
+            let mut text = String::new();
+            match self {
+                Self::Gauge(name, values) => {
+                    text += &format!("# HELP {name} Some \\\\ help.\n# TYPE {name} gauge\n");
+                    for (label, value) in values {
+                        let label = label.replace('\\', "\\\\").replace('"', "\\\"");
+                        text +=
+                            &format!("{name}{{kind=\"{label}\",x=\"1\"}} {value} 1700000000000\n");
+                    }
+                }
+                Self::Histogram(name, counts) => {
+                    text += &format!("# TYPE {name} histogram\n");
+                    for (bound, count) in counts.iter().enumerate() {
+                        text += &format!("{name}_bucket{{le=\"{bound}\"}} {count}\n");
+                    }
+                    let sum: u64 = counts.iter().map(|count| u64::from(*count)).sum();
+                    text += &format!("{name}_bucket{{le=\"+Inf\"}} {sum}\n");
+                    text += &format!("{name}_sum NaN\n{name}_count {sum}\n\n");
+                }
+            }
+            text
+        }
+
+        fn expected(&self) -> Vec<Plain> {
+            let pair = |key: &str, value: String| (key.to_owned(), value);
+            match self {
+                Self::Gauge(name, values) => values
+                    .iter()
+                    .map(|(label, value)| {
+                        let labels = vec![pair("kind", label.clone()), pair("x", "1".into())];
+                        (name.clone(), labels, *value)
+                    })
+                    .collect(),
+                Self::Histogram(name, counts) => {
+                    let sum = counts.iter().map(|count| f64::from(*count)).sum();
+                    let bounds = counts.iter().enumerate();
+                    let bounds = bounds.map(|(at, count)| (at.to_string(), f64::from(*count)));
+                    let buckets = bounds.chain([("+Inf".to_owned(), sum)]);
+                    let bucket = format!("{name}_bucket");
+                    buckets
+                        .map(|(le, count)| (bucket.clone(), vec![pair("le", le)], count))
+                        .chain([(format!("{name}_count"), Vec::new(), sum)])
+                        .collect()
+                }
+            }
+        }
+    }
+
+    fn family() -> impl Strategy<Value = Family> {
+        let name = "[a-z_:][a-z0-9_:]{0,10}";
+        let values = proptest::collection::vec(("\\PC{0,10}", -1e9..1e9), 0..5);
+        prop_oneof![
+            (name, values).prop_map(|(name, values)| Family::Gauge(name, values)),
+            (name, proptest::collection::vec(any::<u32>(), 0..5))
+                .prop_map(|(name, counts)| Family::Histogram(name, counts)),
+        ]
+    }
+
+    /// Everything that comes of bytes that arrive in such pieces.
+    fn taken(bytes: &[u8], piece: usize) -> (Vec<Metric>, Vec<String>, Counts) {
+        let (mut metrics, mut troubles) = (Vec::new(), Vec::new());
+        let mut each = |told: Told| match told {
+            Told::Value(metric) => metrics.push(metric),
+            Told::Trouble(trouble) => troubles.push(trouble.to_string()),
+        };
+        let mut intake = Intake::default();
+        intake.refill(Monotonic::default());
+        let mut lines = Splitter::up_to(MAX_LINE_BYTES);
+        for bytes in bytes.chunks(piece) {
+            lines.push(bytes, |line| intake.take(&line, &mut each));
+        }
+        lines.finish(|line| intake.take(&line, &mut each));
+        let counts = intake.counts;
+        (metrics, troubles, counts)
+    }
+
+    proptest! {
+        #[test]
+        fn what_prometheus_libraries_print_is_read(
+            families in proptest::collection::vec(family(), 0..6),
+            piece in 1_usize..200,
+        ) {
+            let text: String = families.iter().map(Family::print).collect();
+            let expected: Vec<_> = families.iter().flat_map(Family::expected).collect();
+            let (metrics, troubles, counts) = taken(text.as_bytes(), piece);
+            let metrics: Vec<_> = metrics
+                .into_iter()
+                .map(|metric| (metric.name, metric.labels, metric.value))
+                .collect();
+            prop_assert_eq!(metrics, expected);
+            prop_assert!(troubles.is_empty(), "{:?}", troubles);
+            prop_assert_eq!(counts.garbage + counts.left_out, 0);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_and_nothing_is_uncounted(
+            bytes in proptest::collection::vec(
+                prop_oneof![any::<u8>(), Just(b'\n'), Just(b' '), Just(b'1'), 33_u8..127],
+                0..2_000,
+            ),
+            piece in 1_usize..200,
+        ) {
+            let (metrics, troubles, counts) = taken(&bytes, piece);
+            prop_assert_eq!(counts.values, metrics.len() as u64);
+            prop_assert_eq!(counts.garbage > 0, !troubles.is_empty());
+            let names = metrics.iter().flat_map(|metric| {
+                let labels = metric.labels.iter().flat_map(|(key, value)| [key, value]);
+                labels.chain([&metric.name])
+            });
+            for text in names {
+                prop_assert!(!text.contains(char::is_control), "{:?}", text);
+            }
+        }
+    }
+}
