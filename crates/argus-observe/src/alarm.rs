@@ -368,7 +368,7 @@ impl Watched {
 
 impl Silence {
     fn due(&self) -> Monotonic {
-        later(self.heard, self.threshold.as_seconds())
+        self.heard.plus(self.threshold.as_seconds())
     }
 
     /// A sign of life.
@@ -385,7 +385,7 @@ impl Silence {
     fn tick(&mut self, now: Monotonic) -> Option<Transition> {
         let late = now.since(self.due());
         if late > GRACE && self.grace.is_none() && self.fired.is_none() {
-            self.grace = Some(later(now, GRACE));
+            self.grace = Some(now.plus(GRACE));
         }
         if self.grace.is_some_and(|grace| now < grace) {
             return None;
@@ -411,11 +411,6 @@ impl Silence {
             turn,
         }
     }
-}
-
-fn later(at: Monotonic, by: Duration) -> Monotonic {
-    let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-    Monotonic::from_nanos(at.nanos().saturating_add(by))
 }
 
 /// To a thousandth: what lies below is noise that nobody wants to read.

@@ -24,7 +24,7 @@ use argus_model::Monotonic;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::process::Signal;
 
-use super::{Rule, Transition, Turn, later, rounded};
+use super::{Rule, Transition, Turn, rounded};
 use crate::argv::Argv;
 use crate::errand::{Errand, LOOK_AGAIN, LastLine};
 use crate::platform::Bond;
@@ -134,7 +134,7 @@ impl Commands {
                 program: self.argv.program().to_owned(),
                 source,
             })?);
-        self.next_look = self.next_look.min(later(now, LOOK_AGAIN));
+        self.next_look = self.next_look.min(now.plus(LOOK_AGAIN));
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Commands {
             error: errand.error()?,
             errand,
             rule,
-            deadline: later(now, self.timeout),
+            deadline: now.plus(self.timeout),
             timed_out: false,
         })
     }
@@ -160,7 +160,7 @@ impl Commands {
             finished.into_iter().for_each(&mut each);
             goes_on
         });
-        self.next_look = later(now, LOOK_AGAIN);
+        self.next_look = now.plus(LOOK_AGAIN);
     }
 
     /// When [`Commands::collect`] is to be called at the latest; `None` while nothing runs.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn at(seconds: f64) -> Monotonic {
-    later(Monotonic::from_nanos(0), Duration::from_secs_f64(seconds))
+    Monotonic::from_nanos(0).plus(Duration::from_secs_f64(seconds))
 }
 
 fn threshold(value: f64) -> Option<Threshold> {
