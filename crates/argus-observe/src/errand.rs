@@ -36,6 +36,8 @@ impl Errand {
     /// Starts a program whose output and error streams have been chosen.
     pub(crate) fn start(mut command: Command, bond: Bond) -> io::Result<Self> {
         command.stdin(Stdio::null());
+        // What a service manager is told is ours to say.
+        command.env_remove("NOTIFY_SOCKET");
         platform::start_in_own_group(&mut command, bond);
         let process = command.spawn()?;
         // Our child, not collected yet: the id is its own.

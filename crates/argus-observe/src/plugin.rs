@@ -170,7 +170,7 @@ impl Plugin {
         };
         let mut due = self.intake.window_end();
         if run.errand.descriptor().is_none() {
-            due = due.min(later(run.looked, LOOK_AGAIN));
+            due = due.min(run.looked.plus(LOOK_AGAIN));
         }
         match run.stop {
             Stop::Asked { kill_at } => due.min(kill_at),
@@ -200,7 +200,7 @@ impl Plugin {
             return;
         }
         let was_used_up = self.intake.is_used_up();
-        self.intake.refill(later(now, self.interval()));
+        self.intake.refill(now.plus(self.interval()));
         if let Some(output) = self.run.as_ref().and_then(|run| run.output.as_ref())
             && was_used_up
         {
@@ -229,6 +229,8 @@ impl Plugin {
                 "ARGUS_APP_NAME",
                 self.plan.app_name.replace('\0', "\u{fffd}"),
             )
+            // Python keeps what goes to a pipe until there are 8 KiB of it.
+            .env("PYTHONUNBUFFERED", "1")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut errand = Errand::start(command, Bond::Bound)?;
@@ -297,7 +299,7 @@ impl Plugin {
         } else if code == Some(0) {
             self.habit = Habit::OneShot;
             self.failures = 0;
-            self.next_start = later(run.begun, self.interval()).max(now);
+            self.next_start = run.begun.plus(self.interval()).max(now);
             if self.intake.counts.values == run.values_before {
                 self.intake.complain(Trouble::Nothing, each);
             }
@@ -312,7 +314,7 @@ impl Plugin {
         let doubled = 2_u32.saturating_pow(self.failures);
         let pause = self.interval().saturating_mul(doubled).min(longest);
         self.failures = self.failures.saturating_add(1);
-        self.next_start = later(now, pause);
+        self.next_start = now.plus(pause);
         self.intake.complain(trouble, each);
     }
 
@@ -321,7 +323,7 @@ impl Plugin {
         match run.stop {
             Stop::No if self.deadline(run).is_some_and(|deadline| now >= deadline) => {
                 run.errand.signal(Signal::TERM);
-                let kill_at = later(now, KILL_AFTER);
+                let kill_at = now.plus(KILL_AFTER);
                 run.stop = Stop::Asked { kill_at };
                 self.intake
                     .complain(Trouble::TimedOut(self.plan.timeout), each);
@@ -343,7 +345,7 @@ impl Plugin {
             // It cannot print any more, so it can only end.
             run.closed?
         };
-        Some(later(since, self.plan.timeout))
+        Some(since.plus(self.plan.timeout))
     }
 }
 
@@ -360,9 +362,4 @@ fn watch(events: &OwnedFd, descriptor: BorrowedFd<'_>) -> io::Result<()> {
         EventData::new_u64(0),
         EventFlags::IN,
     )?)
-}
-
-fn later(at: Monotonic, by: Duration) -> Monotonic {
-    let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-    Monotonic::from_nanos(at.nanos().saturating_add(by))
 }

@@ -371,6 +371,15 @@ fn dropping_it_leaves_nobody_behind() {
 }
 
 #[test]
+fn one_in_python_that_never_flushes_is_heard_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plugin.py");
+    fs::write(&file, "import time\nprint('x', 1)\ntime.sleep(1000)\n").unwrap();
+    set_mode(&file, 0o644);
+    Bed::with(folder, &file).until_values(&["x 1"]);
+}
+
+#[test]
 fn one_whose_caller_is_gone_ends() {
     let bed = std::thread::spawn(|| {
         let mut bed = Bed::shell("echo pid $$; exec sleep 1000");
