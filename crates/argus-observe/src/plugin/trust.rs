@@ -12,17 +12,17 @@ use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
 
-/// A plugin is not run.
+/// Why a plugin is not run, and what to do; it goes on from "plugin X is not run: ".
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// There is no such file.
-    #[error("plugin {0} not found: give its path")]
+    #[error("{0} is not there: give its path")]
     Missing(String),
     /// It is there and cannot be executed.
-    #[error("plugin {} is not executable: chmod +x {}", .0.display(), .0.display())]
+    #[error("{} is not executable: chmod +x {}", .0.display(), .0.display())]
     NotExecutable(PathBuf),
     /// It cannot be looked at.
-    #[error("plugin {} cannot be looked at", .path.display())]
+    #[error("{} cannot be looked at", .path.display())]
     Unreadable {
         /// The plugin, or a folder above it.
         path: PathBuf,
@@ -30,15 +30,10 @@ pub enum Refused {
         source: io::Error,
     },
     /// Others could change it.
-    #[error(
-        "plugin refused, because others may write to {}: chmod go-w {}", .0.display(), .0.display()
-    )]
+    #[error("others may write to {}: chmod go-w {}", .0.display(), .0.display())]
     Writable(PathBuf),
     /// Another user could change it.
-    #[error(
-        "plugin refused, because {} belongs to another user ({owner}): keep a copy of your own",
-        .path.display()
-    )]
+    #[error("{} belongs to another user ({owner}): keep a copy of your own", .path.display())]
     Foreign {
         /// The plugin, or a folder above it.
         path: PathBuf,
@@ -227,10 +222,7 @@ mod tests {
         set_mode(&file, 0o775);
         assert_eq!(
             checked(&argv(&file)).unwrap_err().to_string(),
-            format!(
-                "plugin refused, because others may write to {0}: chmod go-w {0}",
-                file.display()
-            )
+            format!("others may write to {0}: chmod go-w {0}", file.display())
         );
         set_mode(&file, 0o755);
         set_mode(&inner, 0o777);
@@ -275,7 +267,7 @@ mod tests {
         let error = checked(&"no-such-plugin-anywhere".parse().unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "plugin no-such-plugin-anywhere not found: give its path"
+            "no-such-plugin-anywhere is not there: give its path"
         );
         assert!(matches!(
             checked(&"/nowhere/plugin.py".parse().unwrap()),

@@ -354,7 +354,7 @@ fn one_that_others_may_write_to_meanwhile_is_not_started_again() {
     bed.pass(INTERVAL);
     let file = file.display();
     bed.until_trouble(&format!(
-        "is not run: plugin refused, because others may write to {file}: chmod go-w {file}"
+        "is not run: others may write to {file}: chmod go-w {file}"
     ));
     assert_eq!(bed.values.len(), 1);
 }
