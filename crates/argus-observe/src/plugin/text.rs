@@ -28,7 +28,8 @@ pub struct Metric {
     pub labels: Vec<(String, String)>,
     /// A finite number.
     pub value: f64,
-    /// What it is counted in, where its name says so as Prometheus' naming rules have it.
+    /// What it is counted in (UCUM, as everywhere here: `s`, `By`), where its name says so as
+    /// Prometheus' naming rules have it.
     pub unit: Option<&'static str>,
 }
 
@@ -173,32 +174,33 @@ fn unescape(rest: &mut Peekable<CharIndices<'_>>, text: &mut String) {
 /// The unit in a name, by Prometheus' rules: its last word, before `_total` or `_sum`. What ends in
 /// `_count` or `_bucket` counts observations, whatever they are measured in.
 fn unit(name: &str) -> Option<&'static str> {
-    const UNITS: [&str; 18] = [
-        "seconds",
-        "milliseconds",
-        "microseconds",
-        "nanoseconds",
-        "minutes",
-        "hours",
-        "days",
-        "bytes",
-        "bits",
-        "percent",
-        "ratio",
-        "celsius",
-        "volts",
-        "amperes",
-        "watts",
-        "joules",
-        "hertz",
-        "meters",
+    const UNITS: [(&str, &str); 18] = [
+        ("seconds", "s"),
+        ("milliseconds", "ms"),
+        ("microseconds", "us"),
+        ("nanoseconds", "ns"),
+        ("minutes", "min"),
+        ("hours", "h"),
+        ("days", "d"),
+        ("bytes", "By"),
+        ("bits", "bit"),
+        ("percent", "%"),
+        ("ratio", "1"),
+        ("celsius", "Cel"),
+        ("volts", "V"),
+        ("amperes", "A"),
+        ("watts", "W"),
+        ("joules", "J"),
+        ("hertz", "Hz"),
+        ("meters", "m"),
     ];
     let name = ["_total", "_sum"]
         .iter()
         .find_map(|ending| name.strip_suffix(ending))
         .unwrap_or(name);
     let last = name.rsplit('_').next()?;
-    UNITS.into_iter().find(|unit| *unit == last)
+    let known = UNITS.into_iter().find(|(word, _)| *word == last);
+    known.map(|(_, unit)| unit)
 }
 
 #[cfg(test)]
@@ -267,12 +269,12 @@ mod tests {
 
     #[test]
     fn units_are_read_from_names() {
-        check("latency_seconds 1", "latency_seconds{} 1 seconds");
-        check("cpu_seconds_total 1", "cpu_seconds_total{} 1 seconds");
-        check("latency_seconds_sum 1", "latency_seconds_sum{} 1 seconds");
+        check("latency_seconds 1", "latency_seconds{} 1 s");
+        check("cpu_seconds_total 1", "cpu_seconds_total{} 1 s");
+        check("latency_seconds_sum 1", "latency_seconds_sum{} 1 s");
         check("latency_seconds_count 1", "latency_seconds_count{} 1 -");
         check("latency_seconds_bucket 1", "latency_seconds_bucket{} 1 -");
-        check("heap_bytes 1", "heap_bytes{} 1 bytes");
+        check("heap_bytes 1", "heap_bytes{} 1 By");
         check("seconds_left 1", "seconds_left{} 1 -");
     }
 
