@@ -97,6 +97,16 @@ pub enum Over {
     Unwatched,
 }
 
+impl Over {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Ended => "ended",
+            Self::Unwatched => "unwatched",
+        }
+    }
+}
+
 /// Which way a rule has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -151,12 +161,8 @@ impl Transition {
     /// `ended` or `unwatched`.
     pub fn detail(&self) -> String {
         let because = match self.turn {
-            Turn::Fired { .. } => "",
-            Turn::Cleared { because, .. } => match because {
-                Over::Normal => ",\"because\":\"normal\"",
-                Over::Ended => ",\"because\":\"ended\"",
-                Over::Unwatched => ",\"because\":\"unwatched\"",
-            },
+            Turn::Fired { .. } => String::new(),
+            Turn::Cleared { because, .. } => format!(",\"because\":\"{}\"", because.name()),
         };
         // Only numbers and words of our own: nothing needs escaping, and a finite f64 prints as JSON.
         format!(
@@ -196,10 +202,10 @@ impl fmt::Display for Transition {
                 match (because, rule) {
                     (Over::Normal, Rule::Silence(_)) => write!(f, "{name} again")?,
                     (Over::Normal, _) => write!(f, "{name} {value:.1} {unit} again")?,
-                    (Over::Ended, _) => write!(f, "process ended: {name}")?,
-                    (Over::Unwatched, _) => write!(f, "not watched any more: {name}")?,
+                    (Over::Ended, _) => f.write_str("process ended")?,
+                    (Over::Unwatched, _) => f.write_str("not watched any more")?,
                 }
-                write!(f, ", alert over after {lasted} s")
+                write!(f, ", {} alert over after {lasted} s", self.rule.name())
             }
         }
     }

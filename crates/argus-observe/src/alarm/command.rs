@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `ARGUS_ALERT_RULE` | `cpu`, `memory` or `silence` |
 //! | `ARGUS_ALERT_STATE` | `fired` or `cleared` |
+//! | `ARGUS_ALERT_BECAUSE` | when cleared: `normal`, `ended` (the process), `unwatched`; else empty |
 //! | `ARGUS_ALERT_VALUE` | the value, in percent of one core, MiB, or seconds |
 //! | `ARGUS_ALERT_THRESHOLD` | the threshold, in the same unit |
 //! | `ARGUS_ALERT_PID` | the observed process |
@@ -207,14 +208,15 @@ impl Running {
     }
 }
 
-fn environment(told: &Transition, pid: u32, app_name: &str) -> [(&'static str, String); 6] {
-    let state = match told.turn {
-        Turn::Fired { .. } => "fired",
-        Turn::Cleared { .. } => "cleared",
+fn environment(told: &Transition, pid: u32, app_name: &str) -> [(&'static str, String); 7] {
+    let (state, because) = match told.turn {
+        Turn::Fired { .. } => ("fired", ""),
+        Turn::Cleared { because, .. } => ("cleared", because.name()),
     };
     [
         ("ARGUS_ALERT_RULE", told.rule.name().to_owned()),
         ("ARGUS_ALERT_STATE", state.to_owned()),
+        ("ARGUS_ALERT_BECAUSE", because.to_owned()),
         ("ARGUS_ALERT_VALUE", rounded(told.value).to_string()),
         ("ARGUS_ALERT_THRESHOLD", told.threshold.to_string()),
         ("ARGUS_ALERT_PID", pid.to_string()),

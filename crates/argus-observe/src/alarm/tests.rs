@@ -85,7 +85,7 @@ fn memory_speaks_at_once_and_cpu_after_ten_seconds() {
     told.measure(&measured(10.0, Some(93.46), Some(512.0)));
     assert_eq!(
         told.said(),
-        "CPU 93.5 % above 80 % for 10 s | memory 512.0 MB again, alert over after 10 s"
+        "CPU 93.5 % above 80 % for 10 s | memory 512.0 MB again, memory alert over after 10 s"
     );
 }
 
@@ -120,7 +120,7 @@ fn what_is_not_known_is_not_low() {
     told.measure(&measured(10.0, Some(0.0), Some(f64::NAN)));
     assert_eq!(told.said(), "");
     told.end(12.0, Over::Ended);
-    assert_eq!(told.said(), "process ended: memory, alert over after 12 s");
+    assert_eq!(told.said(), "process ended, memory alert over after 12 s");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn silence_is_told_when_due_and_over_with_the_next_line() {
     told.tick(100.0);
     assert_eq!(told.said(), "");
     told.line(105.0);
-    assert_eq!(told.said(), "log line again, alert over after 15 s");
+    assert_eq!(told.said(), "log line again, silence alert over after 15 s");
     assert_eq!(told.alarms.next_due(), Some(at(165.0)));
 }
 
@@ -180,7 +180,7 @@ fn where_no_log_is_followed_silence_is_no_cpu_at_all() {
     told.measure(&measured(20.0, Some(0.0), None));
     assert_eq!(told.said(), "no CPU used for 15 s");
     told.measure(&measured(25.0, Some(0.2), None));
-    assert_eq!(told.said(), "CPU used again, alert over after 5 s");
+    assert_eq!(told.said(), "CPU used again, silence alert over after 5 s");
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn whatever_fires_is_over_with_the_target_and_nothing_fires_afterwards() {
     told.end(4.0, Over::Unwatched);
     assert_eq!(
         told.said(),
-        "not watched any more: CPU, alert over after 2 s | \
-         not watched any more: log line, alert over after 3 s"
+        "not watched any more, cpu alert over after 2 s | \
+         not watched any more, silence alert over after 3 s"
     );
     told.measure(&measured(9.0, Some(99.0), Some(50.0)));
     told.tick(99.0);

@@ -72,7 +72,7 @@ fn a_command_is_told_the_facts_and_its_exit_code_comes_back() {
     assert_eq!(finished.outcome, Outcome::Ended(Some(3)));
     assert_eq!(
         finished.said.unwrap(),
-        "ARGUS_ALERT_APP=My App ARGUS_ALERT_PID=1234 ARGUS_ALERT_RULE=cpu \
+        "ARGUS_ALERT_APP=My App ARGUS_ALERT_BECAUSE= ARGUS_ALERT_PID=1234 ARGUS_ALERT_RULE=cpu \
          ARGUS_ALERT_STATE=fired ARGUS_ALERT_THRESHOLD=80 ARGUS_ALERT_VALUE=93.25"
     );
     assert_eq!(commands.next_due(), None);
