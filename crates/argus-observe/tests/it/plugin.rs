@@ -260,6 +260,23 @@ fn one_that_prints_without_end_is_read_so_much_an_interval_and_then_waits() {
 }
 
 #[test]
+fn one_that_had_to_wait_is_heard_again() {
+    let mut bed = Bed::shell(
+        "yes x 1 | head -6000; while [ ! -e $DIR/go ]; do sleep 0.01; done; echo y 1; exec sleep 1000",
+    );
+    bed.until_trouble("prints more than 5000 lines an interval; it is read more slowly");
+    bed.pass(INTERVAL);
+    bed.until("the rest", |bed| {
+        bed.values.len() as u64 + bed.counts().left_out == 6000
+    });
+    fs::write(bed.folder.path().join("go"), "").unwrap();
+    let [is_ready] = wait_any([bed.plugin.as_fd()], Some(Duration::from_secs(10))).unwrap();
+    assert!(is_ready, "only the next interval would read it");
+    bed.advance();
+    assert_eq!(bed.values.last().unwrap(), "y 1");
+}
+
+#[test]
 fn garbage_without_end_is_stopped() {
     let mut bed = Bed::shell("exec yes");
     bed.until("two kinds of trouble", |bed| bed.troubles.len() == 2);
