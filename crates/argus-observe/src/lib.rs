@@ -1,18 +1,18 @@
 //! Looks at programs from outside, without touching them.
 //!
 //! What a person with a terminal could learn about a strange process, this crate learns cheaply and
-//! precisely: which process is meant ([`process`]), which are born below it or come back ([`births`],
-//! [`family`], [`restart`]), how busy it is ([`sample`]) and how often that is worth a look
-//! ([`pace`]), when and how it ends ([`exit`]), what its log files say ([`tail`]), and, for a program
-//! started for the purpose, what it prints ([`child`]); and when a person should be told of it
-//! ([`alarm`]).
+//! precisely:
+//!
+//! - which process is meant ([`process`]), which are born below it or come back ([`births`],
+//!   [`family`], [`restart`]), when and how it ends ([`exit`]);
+//! - how busy it is and what it costs the machine ([`sample`]), and how often that is worth a look
+//!   ([`pace`]); what its threads do ([`threads`]), what it sends and receives ([`network`]), what
+//!   limits it and makes it wait ([`pressure`]);
+//! - what its log files say ([`tail`]), and, for a program started for the purpose, what it prints
+//!   ([`child`]);
+//! - when a person should be told of it ([`alarm`]).
+//!
 //! What only the program's people know how to find out, their own programs tell ([`plugin`]).
-//! precisely: which process is meant ([`process`]), how busy it is and what it costs the machine
-//! ([`sample`]), what its threads do ([`threads`]), what it sends and receives ([`network`]), what
-//! limits it and makes it wait ([`pressure`]), when and how it ends ([`exit`]), what its log files say
-//! ([`tail`]), and, for a program started for the purpose, what it prints ([`child`]); and when a
-//! person should be told of it ([`alarm`]). What only the program's people know how to find out, their
-//! own programs tell ([`plugin`]).
 //!
 //! It hands observations to its caller as plain values. It writes no spool and no store, prints
 //! nothing, and never signals, stops, traces, or changes the process it observes.
