@@ -166,6 +166,7 @@ impl Advice for AttachError {
             | Self::InOtherNamespace { .. }
             | Self::NotInThisNamespace(_)
             | Self::NoSuchName(_)
+            | Self::NoSuchCommandLine(_)
             | Self::Thread { .. }
             | Self::Zombie { .. }
             | Self::OnlyArgus { .. }
@@ -183,6 +184,7 @@ impl Advice for AttachError {
             Self::NoSuchProcess(_)
             | Self::NotInThisNamespace(_)
             | Self::NoSuchName(_)
+            | Self::NoSuchCommandLine(_)
             | Self::KernelThread { .. }
             | Self::Oneself(_)
             | Self::EndedMeanwhile(_) => Some("ps -e   (lists all processes)".into()),

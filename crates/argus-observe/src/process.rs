@@ -159,6 +159,35 @@ fn best_first(mut matches: Vec<(Likeness, Target)>) -> Option<Found> {
     Some(Found { first, others })
 }
 
+/// Finds the processes whose arguments, joined by spaces, hold this text: programs that live, and
+/// not Argus itself, whose own arguments hold it too.
+///
+/// Looks at every process once: about 20 µs each.
+///
+/// # Errors
+/// [`AttachError::NoSuchCommandLine`], or [`AttachError::Unobservable`] and
+/// [`AttachError::ForeignProc`] without a `/proc` of our own.
+pub fn find_by_command_line(text: &str) -> Result<Found, AttachError> {
+    check_proc()?;
+    let own_program = fs::read_link("/proc/self/exe").ok();
+    let mut matches = Vec::new();
+    for pid in processes().map_err(AttachError::Unobservable)? {
+        let Ok(seen) = look(pid) else {
+            continue; // It has ended since the listing, or is hidden from us.
+        };
+        let exe = read_exe(pid);
+        let is_argus = exe.is_some() && exe == own_program;
+        if is_argus || refuse(pid, &seen).is_some() {
+            continue;
+        }
+        let target = describe(pid, &seen.stat);
+        if target.command_line.contains(text) {
+            matches.push((Likeness::FullName, target));
+        }
+    }
+    best_first(matches).ok_or_else(|| AttachError::NoSuchCommandLine(text.to_owned()))
+}
+
 /// This process, which [`find_by_pid`] refuses to observe.
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 //! `examples/gaze.toml` explains every key. A text becomes a [`Config`], whose values are of the same
 //! types as those of the command line, or a [`ConfigError`] that says where and what to do; no file
 //! is read here. After a reload [`Config::changes_from`] says what is to begin, to end and to change.
-#![cfg_attr(not(test), expect(dead_code, reason = "no option reads it yet"))]
 
 mod values;
 
@@ -12,75 +11,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use argus_observe::alarm::{Hold, Rules, Threshold};
-use argus_observe::argv::Argv;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::observers::Interval;
+use super::plan::{Plan, StackRate, Whom};
 use values::{Words, typed};
 
 /// What is watched, each under a name of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     /// In the order of the file; at least one.
-    pub(crate) targets: Vec<Target>,
-}
-
-/// One program to watch, with all defaults filled in.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Target {
-    /// The application's name, by which it is known again after a reload.
-    pub(crate) name: String,
-    pub(crate) whom: Whom,
-    /// Relative ones are meant from the file's folder.
-    pub(crate) logfiles: Vec<PathBuf>,
-    pub(crate) interval: Interval,
-    pub(crate) adaptive: bool,
-    pub(crate) follow_children: bool,
-    pub(crate) follow_restarts: bool,
-    pub(crate) alerts: Rules,
-    pub(crate) alert_command: Option<Argv>,
-    pub(crate) plugins: Vec<Argv>,
-    pub(crate) stacks: Option<StackRate>,
-}
-
-/// Which process is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whom {
-    /// The one with this name.
-    Process(String),
-    /// The one with this id.
-    Pid(u32),
-    /// The one whose command line holds this text.
-    CommandLine(String),
-}
-
-/// How often stacks are looked at, per second: above none, at most ten.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct StackRate(f64);
-
-/// A number that is no rate for stacks.
-#[derive(Debug, thiserror::Error)]
-#[error("expected a number of times a second above 0, at most 10")]
-pub(crate) struct NotAStackRate;
-
-impl StackRate {
-    /// Times a second.
-    pub(crate) fn hertz(self) -> f64 {
-        self.0
-    }
-}
-
-impl TryFrom<f64> for StackRate {
-    type Error = NotAStackRate;
-
-    fn try_from(hertz: f64) -> Result<Self, NotAStackRate> {
-        if hertz > 0.0 && hertz <= 10.0 {
-            Ok(Self(hertz))
-        } else {
-            Err(NotAStackRate)
-        }
-    }
+    pub(crate) targets: Vec<Plan>,
 }
 
 /// A text that is no configuration: what is wrong, where, and what to do.
@@ -95,13 +37,13 @@ pub(crate) struct ConfigError {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Changes<'a> {
     /// Not there before.
-    pub(crate) added: Vec<&'a Target>,
+    pub(crate) added: Vec<&'a Plan>,
     /// Not there any more.
-    pub(crate) removed: Vec<&'a Target>,
+    pub(crate) removed: Vec<&'a Plan>,
     /// There before with other options: as it was, and as it is to be.
-    pub(crate) changed: Vec<(&'a Target, &'a Target)>,
+    pub(crate) changed: Vec<(&'a Plan, &'a Plan)>,
     /// As before.
-    pub(crate) kept: Vec<&'a Target>,
+    pub(crate) kept: Vec<&'a Plan>,
 }
 
 impl Config {
@@ -141,7 +83,7 @@ impl Config {
 
     /// What is different from `before`, target by target.
     pub(crate) fn changes_from<'a>(&'a self, before: &'a Self) -> Changes<'a> {
-        let mut old: HashMap<_, _> = before.targets.iter().map(|it| (&it.name, it)).collect();
+        let mut old: HashMap<_, _> = before.targets.iter().map(|it| (&it.app_name, it)).collect();
         let mut changes = Changes {
             added: Vec::new(),
             removed: Vec::new(),
@@ -149,13 +91,13 @@ impl Config {
             kept: Vec::new(),
         };
         for target in &self.targets {
-            match old.remove(&target.name) {
+            match old.remove(&target.app_name) {
                 None => changes.added.push(target),
                 Some(old) if old == target => changes.kept.push(target),
                 Some(old) => changes.changed.push((old, target)),
             }
         }
-        let is_gone = |target: &&Target| old.contains_key(&target.name);
+        let is_gone = |target: &&Plan| old.contains_key(&target.app_name);
         changes.removed = before.targets.iter().filter(is_gone).collect();
         changes
     }
@@ -171,6 +113,8 @@ struct File {
     follow_restarts: Option<bool>,
     #[serde(default, deserialize_with = "typed")]
     stacks: Option<StackRate>,
+    pss: Option<bool>,
+    threads: Option<bool>,
     #[serde(default)]
     alerts: Alerts,
     #[serde(default)]
@@ -193,6 +137,8 @@ struct Options {
     follow_restarts: Option<bool>,
     #[serde(default, deserialize_with = "typed")]
     stacks: Option<StackRate>,
+    pss: Option<bool>,
+    threads: Option<bool>,
     #[serde(default)]
     alerts: Alerts,
     #[serde(default)]
@@ -228,7 +174,7 @@ impl Options {
             ));
         }
         match (&self.process, self.pid, &self.command_line) {
-            (Some(process), None, None) => Ok(Whom::Process(process.clone())),
+            (Some(process), None, None) => Ok(Whom::Name(process.clone())),
             (None, Some(pid), None) => Ok(Whom::Pid(pid)),
             (None, None, Some(text)) => Ok(Whom::CommandLine(text.clone())),
             (None, None, None) => Err(format!(
@@ -240,13 +186,13 @@ impl Options {
         }
     }
 
-    fn with_defaults(&self, whom: Whom, file: &File, folder: &Path) -> Target {
+    fn with_defaults(&self, whom: Whom, file: &File, folder: &Path) -> Plan {
         let flag = |own: Option<bool>, default: Option<bool>| own.or(default).unwrap_or(false);
         let (own, default) = (&self.alerts, &file.alerts);
         let command = own.command.as_ref().or(default.command.as_ref());
-        Target {
-            name: self.name.get_ref().clone(),
+        Plan {
             whom,
+            app_name: Some(self.name.get_ref().clone()),
             logfiles: self.logfiles.iter().map(|path| folder.join(path)).collect(),
             interval: self.interval.or(file.interval).unwrap_or_default(),
             adaptive: flag(self.adaptive, file.adaptive),
@@ -265,6 +211,8 @@ impl Options {
                 .map(|words| words.argv(folder))
                 .collect(),
             stacks: self.stacks.or(file.stacks),
+            pss: flag(self.pss, file.pss),
+            threads: flag(self.threads, file.threads),
         }
     }
 }

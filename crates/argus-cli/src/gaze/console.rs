@@ -30,10 +30,20 @@ const WAITING_LINES: usize = 10_000;
 /// How much gaze says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
+    /// No samples and no log lines: a service's lines go to a journal.
+    Quiet,
     Standard,
     /// Every measure of a sample, too.
     Measures,
     Verbose,
+}
+
+/// How many processes are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crowd {
+    /// A single one, so that nobody needs to be told whom a line is about.
+    One,
+    Several,
 }
 
 /// How the watching ended.
@@ -91,6 +101,8 @@ pub(super) struct Summary<'a> {
 /// Standard output, one line at a time, without waiting for it.
 pub(super) struct Console {
     detail: Detail,
+    /// How many processes lines may be about.
+    crowd: Crowd,
     lines: SyncSender<String>,
     left_out: AtomicU64,
     closed: Arc<Bell>,
@@ -98,7 +110,7 @@ pub(super) struct Console {
 }
 
 impl Console {
-    pub(super) fn open(detail: Detail) -> Result<Self> {
+    pub(super) fn open(detail: Detail, crowd: Crowd) -> Result<Self> {
         let (lines, waiting) = sync_channel(WAITING_LINES);
         let closed = Arc::new(Bell::new()?);
         let printer = std::thread::spawn({
@@ -107,11 +119,17 @@ impl Console {
         });
         Ok(Self {
             detail,
+            crowd,
             lines,
             left_out: AtomicU64::new(0),
             closed,
             printer,
         })
+    }
+
+    /// Whether lines can be about a single process only.
+    pub(super) fn is_for_one(&self) -> bool {
+        self.crowd == Crowd::One
     }
 
     /// Readable once nobody reads our output any more.
@@ -120,11 +138,15 @@ impl Console {
     }
 
     /// In verbose mode: on what we stand.
-    pub(super) fn preamble(&self, database: &Path, app_names: &[&AppName]) {
+    pub(super) fn preamble(&self, database: &Path) {
         self.verbose(|| "Verbose mode enabled".into());
         self.verbose(|| format!("Argus version: {}", env!("CARGO_PKG_VERSION")));
         self.verbose(|| format!("Kernel: {}", platform::kernel_release()));
         self.verbose(|| format!("Database path: {}", database.display()));
+    }
+
+    /// In verbose mode: what the applications are called.
+    pub(super) fn names(&self, app_names: &[&AppName]) {
         for AppName { text, origin } in app_names {
             self.verbose(|| format!("Detected application name: {} ({origin})", sanitize(text)));
         }
@@ -164,10 +186,13 @@ impl Console {
             )
         });
         self.verbose(|| format!("[Metrics Thread] Recorded (#{number})"));
+        if self.detail == Detail::Quiet {
+            return;
+        }
         self.say(sample_line(label, reading));
         // Most samples of a short interval come without: a line of dashes would look like a refusal.
         let has_details = reading.measures.get(Measure::MinorFaults).is_some();
-        if self.detail != Detail::Standard && has_details {
+        if matches!(self.detail, Detail::Measures | Detail::Verbose) && has_details {
             self.say(measures_line(label, reading));
         }
     }
@@ -175,7 +200,33 @@ impl Console {
     pub(super) fn line(&self, label: &Label, text: &str, number: u64) {
         self.verbose(|| format!("[Log Thread] New line detected: {}", sanitize(text)));
         self.verbose(|| format!("[Log Thread] Recorded (#{number})"));
-        self.say(log_line(label, text));
+        if self.detail != Detail::Quiet {
+            self.say(log_line(label, text));
+        }
+    }
+
+    /// A watched program has started a process.
+    pub(super) fn child_started(&self, label: &Label, parent: u32) {
+        if self.detail != Detail::Quiet {
+            self.say(tagged(&format!(
+                "{}: parent {parent}",
+                label.after("Child started")
+            )));
+        }
+    }
+
+    /// A program that had ended is back.
+    pub(super) fn restarted(&self, label: &Label, pid: u32, down: Duration) {
+        let seconds = down.as_secs_f64();
+        let what = label.after("Process restarted");
+        self.say(tagged(&format!(
+            "{what}: PID {pid}, down for {seconds:.1} seconds"
+        )));
+    }
+
+    /// A program has ended that may come back.
+    pub(super) fn waits_for(&self, label: &Label) {
+        self.say(tagged(&format!("{} to come back", label.after("Waiting"))));
     }
 
     /// An alert has fired or is over.

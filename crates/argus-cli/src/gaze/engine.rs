@@ -1,26 +1,41 @@
-//! The loop of gaze: measures every process when it is due, hears of every end, and waits.
+//! The loop of gaze: measures every process when it is due, hears of every birth and end, and waits.
 //!
 //! One thread does it for all processes. Those of the same interval are measured together, so that
-//! fifty processes cost one awakening and not fifty.
+//! fifty processes cost one awakening and not fifty. Log files have threads of their own
+//! ([`logs`](super::logs)).
 
+mod children;
+mod roots;
+
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::thread::Scope;
 use std::time::Duration;
 
 use anyhow::Result;
 use argus_model::Monotonic;
 use argus_observe::alarm::Commands;
+use argus_observe::births::Births;
 use argus_observe::exit::{Exit, Watcher};
-use argus_observe::platform::{self, Signals};
+use argus_observe::family::Family;
+use argus_observe::network::Network;
+use argus_observe::platform;
+use argus_observe::process::Instance;
 use argus_observe::wake::{wait_any, wait_for};
 
-use super::console::Ending;
+use super::console::{self, Ending};
 use super::desk::Desk;
 use super::recorder::Subject;
-use super::watched::Watched;
+use super::watched::{self, Round, Watched};
+use roots::Root;
+pub(super) use roots::RootId;
 
 /// How long commands that alerts have started may still run when everything else is over.
 const LAST_COMMANDS: Duration = Duration::from_secs(5);
+/// How often connections are counted.
+const NETWORK_EVERY: Duration = Duration::from_secs(1);
+/// Living descendants that are watched at most.
+const MOST_MEMBERS: usize = 16_384;
 
 /// How much was recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,97 +46,151 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, subject: &Subject) {
-        self.processes += 1;
+    pub(super) fn add(&mut self, subject: &Subject) {
         self.samples += subject.samples();
         self.lines += subject.lines();
     }
 }
 
+/// What somebody outside wants of the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// To end.
+    Stop,
+    /// To read its configuration again.
+    Reload,
+}
+
+/// Why the loop has returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// There is nothing more to watch, or it was told to end.
+    Ended(Ending),
+    /// It was told to read its configuration again, and goes on when [`Engine::run`] is called.
+    Reload,
+}
+
 /// The processes that are watched, and what watches them.
-pub(super) struct Engine<'a> {
-    desk: Desk<'a>,
+pub(super) struct Engine<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    desk: Desk<'scope>,
     exits: Watcher,
+    births: Option<Births>,
+    family: Family,
+    network: Option<Network>,
+    roots: BTreeMap<RootId, Root<'scope>>,
     watched: Vec<Watched>,
     /// Measurements lie whole intervals from here.
     grid: Monotonic,
-    /// The processes that have ended: their log lines may still come.
-    ended: Vec<Arc<Subject>>,
-    /// What alerts of theirs have started.
+    tally: Tally,
+    /// What alerts of processes that have ended have started.
     commands: Vec<Commands>,
+    /// How the last process ended.
+    last_code: Option<i32>,
+    /// Goes on when there is nothing to watch: the configuration may change.
+    is_service: bool,
 }
 
-impl<'a> Engine<'a> {
-    /// Watches these, which live.
+impl<'scope, 'env> Engine<'scope, 'env> {
+    /// Watches nothing yet. Measurements will lie whole intervals from `grid`.
     ///
     /// # Errors
-    /// When one has ended meanwhile, or we are out of descriptors.
-    pub(super) fn new(desk: Desk<'a>, watched: Vec<Watched>, grid: Monotonic) -> Result<Self> {
-        let mut exits = Watcher::new()?;
-        for process in &watched {
-            exits.add(process.target.pid, process.target.start_ticks)?;
+    /// When the process is out of descriptors.
+    pub(super) fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        desk: Desk<'scope>,
+        grid: Monotonic,
+        is_service: bool,
+    ) -> Result<Self> {
+        let network = Network::open(NETWORK_EVERY);
+        if let Err(error) = &network {
+            console::warn(&format!("network traffic is not known here: {error}"));
         }
         Ok(Self {
+            scope,
             desk,
-            exits,
-            watched,
+            exits: Watcher::new()?,
+            births: None,
+            family: Family::new(MOST_MEMBERS),
+            network: network.ok(),
+            roots: BTreeMap::new(),
+            watched: Vec::new(),
             grid,
-            ended: Vec::new(),
+            tally: Tally::default(),
             commands: Vec::new(),
+            last_code: None,
+            is_service,
         })
     }
 
-    pub(super) fn desk(&self) -> Desk<'a> {
-        self.desk
-    }
-
-    /// Notes that watching begins.
-    pub(super) fn begin(&self) {
-        for process in &self.watched {
-            process.begin(self.desk);
+    /// Watches until there is nothing more to watch, `calls` has a call (its descriptor is
+    /// `called`), or nobody reads our output.
+    pub(super) fn run(
+        &mut self,
+        called: BorrowedFd<'_>,
+        mut calls: impl FnMut() -> Option<Call>,
+    ) -> Result<Pause> {
+        loop {
+            for (instance, exit) in self.exits.poll(Duration::ZERO)? {
+                self.bury(instance, exit);
+            }
+            if self.watched.is_empty() && !self.is_service && !self.awaits_returns() {
+                let ending = match self.tally.processes {
+                    1 => Ending::Terminated(self.last_code),
+                    count => Ending::AllTerminated(count),
+                };
+                return Ok(Pause::Ended(ending));
+            }
+            let [is_closed] = wait_any([self.desk.console.closed()], Some(Duration::ZERO))?;
+            match calls() {
+                Some(Call::Reload) => return Ok(Pause::Reload),
+                Some(Call::Stop) => return Ok(Pause::Ended(Ending::Stopped)),
+                None if is_closed => return Ok(Pause::Ended(Ending::Stopped)),
+                None => {}
+            }
+            self.hear_of_births()?;
+            self.work();
+            self.wait(called)?;
         }
     }
 
-    /// Watches until the last process has ended, a signal arrives, or nobody reads our output.
-    pub(super) fn run(&mut self, signals: &Signals) -> Result<Ending> {
-        let alone = self.watched.len() == 1;
-        let ending = loop {
-            let mut last = None;
-            for (pid, exit) in self.exits.poll(Duration::ZERO)? {
-                self.bury(pid, exit);
-                last = Some(exit.code);
-            }
-            if let (Some(code), true) = (last, self.watched.is_empty()) {
-                let count = u64::try_from(self.ended.len()).unwrap_or(u64::MAX);
-                break match alone {
-                    true => Ending::Terminated(code),
-                    false => Ending::AllTerminated(count),
-                };
-            }
-            let [is_closed] = wait_any([self.desk.console.closed()], Some(Duration::ZERO))?;
-            if signals.next().is_some() || is_closed {
-                let now = platform::monotonic_now();
-                for process in &mut self.watched {
-                    process.leave(now, self.desk);
-                }
-                break Ending::Stopped;
-            }
-            let now = platform::monotonic_now();
-            for process in &mut self.watched {
-                process.work(self.grid, now, self.desk);
-            }
-            self.wait(signals)?;
+    /// Does what is due for every process.
+    fn work(&mut self) {
+        let now = platform::monotonic_now();
+        if let Some(network) = &mut self.network
+            && self.watched.iter().any(|process| process.is_due(now))
+        {
+            // It may succeed the next time; until then the numbers are those of before.
+            let _ = network.look(now);
+        }
+        let round = Round {
+            grid: self.grid,
+            now,
+            network: self.network.as_ref(),
+            desk: self.desk,
         };
-        self.finish_commands();
-        Ok(ending)
+        for process in &mut self.watched {
+            process.work(&round);
+        }
+        for commands in &mut self.commands {
+            watched::collect(commands, now);
+        }
+        self.commands
+            .retain(|commands| commands.next_due().is_some());
     }
 
     /// Waits until there is something to do.
-    fn wait(&self, signals: &Signals) -> Result<()> {
-        let due = self.watched.iter().filter_map(Watched::due).min();
-        let mut timeout = due.map(|due| due.since(platform::monotonic_now()));
-        let mut waited: Vec<BorrowedFd<'_>> = vec![signals.as_fd(), self.desk.console.closed()];
+    fn wait(&self, called: BorrowedFd<'_>) -> Result<()> {
+        let mut waited = vec![called, self.desk.console.closed()];
         waited.extend(self.watched.iter().flat_map(Watched::descriptors));
+        waited.extend(self.commands.iter().map(AsFd::as_fd));
+        let born = self.births.as_ref().map(Births::wait);
+        let now = platform::monotonic_now();
+        let due = self.watched.iter().filter_map(Watched::due);
+        let due = due.chain(self.commands.iter().filter_map(Commands::next_due));
+        let due = due.chain(born.as_ref().and_then(|born| born.until)).min();
+        let mut timeout = due.map(|due| due.since(now));
+        waited.extend(born.and_then(|born| born.descriptor));
         match self.exits.look_again() {
             // Its descriptor stays readable while an exit code is being learnt.
             Some(look_again) => {
@@ -132,47 +201,55 @@ impl<'a> Engine<'a> {
         Ok(wait_for(&waited, timeout)?)
     }
 
-    /// What was recorded of all processes.
-    pub(super) fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        let living = self.watched.iter().map(|process| &process.subject);
-        for subject in self.ended.iter().chain(living) {
-            tally.add(subject);
-        }
-        tally
+    /// How many processes are watched now.
+    pub(super) fn living(&self) -> usize {
+        self.watched.len()
     }
 
     /// Closes the account of a process that has ended.
-    fn bury(&mut self, pid: u32, exit: Exit) {
-        let is_it = |process: &Watched| process.target.pid == pid;
+    fn bury(&mut self, instance: Instance, exit: Exit) {
+        let now = platform::monotonic_now();
+        self.family.ended(instance);
+        if let Some(network) = &mut self.network {
+            network.leave(instance.pid);
+        }
+        let is_it = |process: &Watched| process.target.instance() == instance;
         let Some(place) = self.watched.iter().position(is_it) else {
             return;
         };
         let mut process = self.watched.swap_remove(place);
-        process.bury(exit, platform::monotonic_now(), self.desk);
-        self.ended.push(Arc::clone(&process.subject));
+        process.bury(exit, now, self.desk);
+        self.last_code = exit.code;
+        self.tally.processes += 1;
+        if process.role.parent.is_none() {
+            self.root_has_ended(&process, now);
+        } else {
+            self.tally.add(&process.subject);
+        }
         self.commands.extend(process.into_commands());
+    }
+
+    /// Closes all accounts: what was recorded.
+    pub(super) fn finish(mut self) -> Tally {
+        let ids: Vec<_> = self.roots.keys().copied().collect();
+        for id in ids {
+            self.remove(id);
+        }
+        self.finish_commands();
+        self.tally
     }
 
     /// Gives the commands of the last alerts the time to end by themselves.
     fn finish_commands(&mut self) {
         let deadline = platform::monotonic_now().plus(LAST_COMMANDS);
-        let living = std::mem::take(&mut self.watched);
-        for process in living {
-            self.ended.push(Arc::clone(&process.subject));
-            self.commands.extend(process.into_commands());
-        }
         for mut commands in std::mem::take(&mut self.commands) {
             while let Some(due) = commands.next_due() {
                 let now = platform::monotonic_now();
-                if now >= deadline {
-                    break;
-                }
                 let timeout = due.min(deadline).since(now);
-                if wait_any([commands.as_fd()], Some(timeout)).is_err() {
+                if now >= deadline || wait_any([commands.as_fd()], Some(timeout)).is_err() {
                     break;
                 }
-                super::watched::collect(&mut commands, platform::monotonic_now());
+                watched::collect(&mut commands, platform::monotonic_now());
             }
         }
     }

@@ -1,40 +1,57 @@
-//! The log files of gaze, and whose lines they hold.
+//! The log files of a plan, read by a thread of their own.
+//!
+//! A burst of lines keeps nobody from measuring, and a plan that is changed or added does not disturb
+//! the files of the others.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
 
+use anyhow::Result;
 use argus_model::Monotonic;
 use argus_model::record::LogSource;
 use argus_observe::platform;
-use argus_observe::tail::{Follower, StartAt, TailWarning};
+use argus_observe::tail::{Follower, StartAt};
 use argus_observe::wake::Bell;
 
-use super::console::Label;
+use super::console::{self, Label};
 use super::desk::Desk;
 use super::observers;
-use super::plan::Plan;
 use super::recorder::Subject;
 
-/// The run of a program that its log lines belong to now: another may follow it.
+/// Whom the lines of a plan's files are about: its program's run, and later the next one.
 #[derive(Debug)]
 pub(super) struct Voice {
     speaker: Mutex<(Arc<Subject>, Label)>,
     /// When the last line came; 0 for none since it was asked for.
     heard: AtomicU64,
+    /// Lines that speak of an error.
+    errors: AtomicU64,
 }
 
+/// Words by which a line speaks of an error, whatever its format.
+const ERRORS: [&[u8]; 6] = [
+    b"error",
+    b"fatal",
+    b"critical",
+    b"panic",
+    b"traceback",
+    b"exception",
+];
+
 impl Voice {
-    pub(super) fn of(subject: &Arc<Subject>) -> Self {
+    pub(super) fn of(subject: &Arc<Subject>, label: &Label) -> Self {
         Self {
-            speaker: Mutex::new((Arc::clone(subject), Label::NONE)),
+            speaker: Mutex::new((Arc::clone(subject), label.clone())),
             heard: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
         }
     }
 
-    /// Its lines are shown with this label.
-    pub(super) fn is_called(&self, label: &Label) {
-        self.lock().1 = label.clone();
+    /// From now on the lines are about another run.
+    pub(super) fn speak_for(&self, subject: &Arc<Subject>, label: &Label) {
+        *self.lock() = (Arc::clone(subject), label.clone());
     }
 
     /// When the last line came, if one did since the last call.
@@ -43,9 +60,17 @@ impl Voice {
         (nanos > 0).then(|| Monotonic::from_nanos(nanos))
     }
 
-    fn speak(&self) -> (Arc<Subject>, Label) {
+    /// How many lines have spoken of an error so far.
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    fn speak(&self, line: &str) -> (Arc<Subject>, Label) {
         let now = platform::monotonic_now().nanos();
         self.heard.store(now, Ordering::Relaxed);
+        if speaks_of_an_error(line) {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
         self.lock().clone()
     }
 
@@ -54,50 +79,98 @@ impl Voice {
     }
 }
 
-/// Which files are followed, and for whom.
-#[derive(Debug)]
-pub(super) struct Logs {
-    files: Vec<PathBuf>,
-    /// For each file, the place of its program in `voices`.
-    whose: Vec<usize>,
-    voices: Vec<Arc<Voice>>,
+/// Whether one of the words stands at the beginning of the line, where a level would be.
+fn speaks_of_an_error(line: &str) -> bool {
+    const LEVEL_WITHIN: usize = 96;
+    let head = &line.as_bytes()[..line.len().min(LEVEL_WITHIN)];
+    ERRORS.iter().any(|word| {
+        head.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
+    })
 }
 
-impl Logs {
-    /// The files of these plans, with a voice for each plan.
-    pub(super) fn of(plans: &[Plan], voices: Vec<Arc<Voice>>) -> Self {
-        let mut files = Vec::new();
-        let mut whose = Vec::new();
-        for (index, plan) in plans.iter().enumerate() {
-            files.extend(plan.logfiles.iter().cloned());
-            whose.resize(files.len(), index);
+/// The thread that reads a plan's files.
+pub(super) struct Reader<'scope> {
+    voice: Arc<Voice>,
+    stop: Arc<Bell>,
+    thread: Option<ScopedJoinHandle<'scope, ()>>,
+}
+
+impl<'scope> Reader<'scope> {
+    /// Begins to read what is appended to `files`.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub(super) fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        files: &[PathBuf],
+        voice: Voice,
+        desk: Desk<'scope>,
+    ) -> Result<Self> {
+        let (follower, warnings) = Follower::open(files, StartAt::End);
+        for warning in warnings {
+            console::warn(&format!("{warning}; followed as soon as it can be read"));
         }
-        Self {
-            files,
-            whose,
-            voices,
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// Begins to follow; says which files cannot be read yet.
-    pub(super) fn open(&self) -> (Follower, Vec<TailWarning>) {
-        Follower::open(&self.files, StartAt::End)
-    }
-
-    /// Records and shows every line until `stop` rings, and then to the files' ends.
-    pub(super) fn follow(&self, follower: Follower, stop: &Bell, desk: Desk<'_>) {
-        observers::follow(follower, stop, |file, line| {
-            let Some(voice) = self.voices.get(self.whose[file]) else {
-                return;
-            };
-            let (subject, label) = voice.speak();
-            let path = self.files[file].to_string_lossy();
-            let number = desk.recorder.line(&subject, LogSource::File, &path, &line);
-            desk.console.line(&label, &line.text, number);
+        let (voice, stop) = (Arc::new(voice), Arc::new(Bell::new()?));
+        let thread = scope.spawn({
+            let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
+            let files = files.to_vec();
+            move || read(follower, &files, &stop, &voice, desk)
         });
+        Ok(Self {
+            voice,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn voice(&self) -> &Arc<Voice> {
+        &self.voice
+    }
+
+    /// Reads to the files' ends, and no further.
+    pub(super) fn finish(mut self) {
+        self.stop.ring();
+        if let Some(thread) = self.thread.take() {
+            // Whatever it failed of was said on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.stop.ring();
+    }
+}
+
+/// Records and shows every line until `stop` rings, and then to the files' ends.
+fn read(follower: Follower, files: &[PathBuf], stop: &Bell, voice: &Voice, desk: Desk<'_>) {
+    observers::follow(follower, stop, |file, line| {
+        let (subject, label) = voice.speak(&line.text);
+        let path = files[file].to_string_lossy();
+        let number = desk.recorder.line(&subject, LogSource::File, &path, &line);
+        desk.console.line(&label, &line.text, number);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_speaks_of_an_error_by_its_level() {
+        for line in [
+            "2026-01-27 14:23:45 ERROR out of quotes",
+            "[fatal] no disk",
+            "Traceback (most recent call last):",
+            "ValueError: é",
+        ] {
+            assert!(speaks_of_an_error(line), "{line}");
+        }
+        let late = format!("INFO {} error", "x".repeat(200));
+        for line in ["INFO all is well", "", &late] {
+            assert!(!speaks_of_an_error(line), "{line}");
+        }
     }
 }

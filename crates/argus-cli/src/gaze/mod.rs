@@ -17,10 +17,12 @@ mod logs;
 mod notify;
 mod plan;
 mod plugins;
+mod source;
 mod unit;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -28,20 +30,18 @@ use argus_model::paths::DataDir;
 use argus_observe::alarm::{Hold, Rules, Threshold};
 use argus_observe::argv::Argv;
 use argus_observe::platform::{self, Signal, Signals};
-use argus_observe::process::Target;
-use argus_observe::sample::Pss;
-use argus_observe::wake::Bell;
 
 use crate::exit::Exit;
 use crate::failure::Refusal;
-use console::{Console, Detail, Ending, Introduction, Summary};
+use crate::output;
+use console::{Console, Crowd, Detail, Ending, Summary};
 use desk::Desk;
-use engine::Engine;
-use logs::Logs;
+use engine::{Call, Engine, Pause};
+use notify::{NotTold, Notifier};
 use observers::Interval;
 use plan::{Plan, Whom};
 use recorder::Recorder;
-use watched::Watched;
+use source::Source;
 
 /// Watch a running process from outside: CPU, memory, threads, log files, its end
 #[derive(Debug, clap::Args)]
@@ -59,6 +59,22 @@ pub(crate) struct Args {
     /// Watch the process with this id; may be repeated
     #[arg(long = "pid", value_name = "PID")]
     pids: Vec<u32>,
+    /// Measure more often (to a tenth of the interval) while something moves, less often (to six
+    /// times) while nothing does
+    #[arg(long)]
+    adaptive: bool,
+    /// Watch the processes that its processes start as well, each as a run of its own
+    #[arg(long)]
+    follow_children: bool,
+    /// Wait for a process that has ended to come back, by name or command line
+    #[arg(long)]
+    follow_restarts: bool,
+    /// Watch several programs as this file says (TOML); SIGHUP reads it again
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the systemd unit that runs gaze with --config as a service, and end
+    #[arg(long)]
+    print_unit: bool,
     /// Follow this log file; may be repeated
     #[arg(long = "logfile", value_name = "FILE")]
     logfiles: Vec<PathBuf>,
@@ -77,6 +93,9 @@ pub(crate) struct Args {
     /// repeated
     #[arg(long = "plugin", value_name = "CMD")]
     plugins: Vec<Argv>,
+    /// Record each thread's share of CPU as well
+    #[arg(long)]
+    threads: bool,
     /// Measure proportional memory (PSS) as well: walks all pages of the process
     #[arg(long)]
     pss: bool,
@@ -138,38 +157,38 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         let message = "--server is not available yet: Argus sends nothing anywhere so far";
         return Err(Refusal::new(Exit::Usage, message).into());
     }
-    let (plans, targets) = find(args.plans()?)?;
+    if args.print_unit {
+        return print_unit(args);
+    }
+    let mut source = args.source()?;
+    let has_logs = source.has_logs();
+    let found = source.find()?;
+    let crowd = match found.as_slice() {
+        [one] if !source.is_service() && !one.plan.wants_births() => Crowd::One,
+        _ => Crowd::Several,
+    };
     // Before any thread starts: they are to have these signals blocked as well.
     let signals = Signals::collect(&[Signal::INT, Signal::TERM, Signal::HUP])?;
-    let now = platform::monotonic_now();
-    let attach = |(index, target): (usize, Target)| {
-        Watched::attach(target, (index, &plans[index]), None, now)
-    };
-    let mut watched = targets
-        .into_iter()
-        .enumerate()
-        .map(attach)
-        .collect::<Result<Vec<_>>>()?;
-    if watched.len() > 1 {
-        watched = watched.into_iter().map(Watched::among_others).collect();
-    }
+    let begun = platform::monotonic_now();
     recorder::prepare(data)?;
     let recorder = Recorder::default();
-    let console = Console::open(args.detail())?;
-    introduce(&console, &watched, &plans, data);
-    let voices = watched.iter().map(Watched::voice).collect();
-    let logs = Logs::of(&plans, voices);
+    let console = Console::open(args.detail(), crowd)?;
     let desk = Desk {
         recorder: &recorder,
         console: &console,
     };
-    let mut engine = Engine::new(desk, watched, now)?;
-    let ending = hold(&mut engine, &logs, &signals)?;
+    console.preamble(data.database());
+    let (ending, tally) = std::thread::scope(|scope| -> Result<_> {
+        let mut engine = Engine::new(scope, desk, begun, source.is_service())?;
+        engine.begin_all(found)?;
+        console.threads_started(has_logs);
+        let ending = hold(&mut engine, &mut source, &signals)?;
+        Ok((ending, engine.finish()))
+    })?;
     let settled = recorder.settle(data);
-    let tally = engine.tally();
     let summary = Summary {
         ending,
-        time: platform::monotonic_now().since(now),
+        time: platform::monotonic_now().since(begun),
         samples: tally.samples,
         lines: tally.lines,
         database: settled.is_stored().then(|| data.database()),
@@ -181,30 +200,72 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// The processes that the plans mean, in their order. A plan for a process that another one means,
-/// too, is left out, with a warning.
-fn find(plans: Vec<Plan>) -> Result<(Vec<Plan>, Vec<Target>)> {
-    let mut kept: Vec<Plan> = Vec::new();
-    let mut targets: Vec<Target> = Vec::new();
-    for plan in plans {
-        let target = plan.find()?;
-        if let Some(place) = targets.iter().position(|known| known.pid == target.pid) {
-            console::warn(&format!("process {} is named twice", target.pid));
-            kept[place].logfiles.extend(plan.logfiles);
-        } else {
-            kept.push(plan);
-            targets.push(target);
+/// Watches until the end, reads the configuration again when told to, and keeps the service manager
+/// informed.
+fn hold(engine: &mut Engine<'_, '_>, source: &mut Source, signals: &Signals) -> Result<Ending> {
+    let notifier = Notifier::from_environment().unwrap_or_else(|error| {
+        console::warn(&format!("{:#}", anyhow::Error::from(error)));
+        Notifier::default()
+    });
+    let tell = |told: Result<(), NotTold>| {
+        if let Err(error) = told {
+            console::warn(&format!("{:#}", anyhow::Error::from(error)));
+        }
+    };
+    let status = |engine: &Engine<'_, '_>| format!("watching {} processes", engine.living());
+    tell(notifier.ready(&status(engine)));
+    let is_service = source.is_service();
+    let mut calls = || match signals.next()?.number {
+        number if is_service && number == Signal::HUP.as_raw() => Some(Call::Reload),
+        _ => Some(Call::Stop),
+    };
+    loop {
+        match engine.run(signals.as_fd(), &mut calls)? {
+            Pause::Ended(ending) => {
+                tell(notifier.stopping());
+                return Ok(ending);
+            }
+            Pause::Reload => {
+                tell(notifier.reloading(platform::monotonic_now()));
+                source.reload(engine);
+                tell(notifier.ready(&status(engine)));
+            }
         }
     }
-    Ok((kept, targets))
+}
+
+/// Prints the systemd unit that runs this program as a service.
+fn print_unit(args: &Args) -> Result<Exit> {
+    let Some(config) = &args.config else {
+        let message = "--print-unit needs the configuration that the service is to have";
+        let hint = "argus gaze --config FILE --print-unit";
+        return Err(Refusal::new(Exit::Usage, message).hint(hint).into());
+    };
+    let program = std::env::current_exe()?;
+    output::line(unit::unit(&program, &absolute(config)).trim_end())?;
+    Ok(Exit::Fine)
 }
 
 impl Args {
     fn detail(&self) -> Detail {
-        match (self.verbose, self.details) {
-            (true, _) => Detail::Verbose,
-            (false, true) => Detail::Measures,
-            (false, false) => Detail::Standard,
+        if self.verbose {
+            Detail::Verbose
+        } else if self.details {
+            Detail::Measures
+        } else if self.config.is_some() {
+            Detail::Quiet
+        } else {
+            Detail::Standard
+        }
+    }
+
+    /// Where what is to be watched stands.
+    fn source(&self) -> Result<Source> {
+        let is_named = !self.processes.is_empty() || !self.pids.is_empty();
+        match &self.config {
+            Some(_) if is_named => Err(which("--config stands for --process and --pid: give one")),
+            Some(path) => Source::file(path),
+            None => Ok(Source::Arguments(self.plans()?)),
         }
     }
 
@@ -225,10 +286,15 @@ impl Args {
             // Lines of a file belong to one process: the first.
             logfiles: std::mem::take(&mut logfiles),
             interval: self.interval,
-            rules: self.alerts.rules(),
+            adaptive: self.adaptive,
+            follow_children: self.follow_children,
+            follow_restarts: self.follow_restarts,
+            alerts: self.alerts.rules(),
             alert_command: self.alerts.command.clone(),
             plugins: self.plugins.clone(),
-            pss: if self.pss { Pss::Measured } else { Pss::Left },
+            stacks: None,
+            pss: self.pss,
+            threads: self.threads,
         };
         Ok(whom.into_iter().map(plan).collect())
     }
@@ -237,42 +303,6 @@ impl Args {
 fn which(message: &str) -> anyhow::Error {
     let hint = "argus gaze --process NAME   (or --pid PID)";
     Refusal::new(Exit::Usage, message).hint(hint).into()
-}
-
-fn introduce(console: &Console, watched: &[Watched], plans: &[Plan], data: &DataDir) {
-    let names: Vec<_> = watched.iter().map(|process| &process.app_name).collect();
-    console.preamble(data.database(), &names);
-    let introductions: Vec<_> = watched
-        .iter()
-        .map(|process| Introduction {
-            app_name: &process.app_name.text,
-            process_name: &process.target.process_name,
-            pid: process.target.pid,
-            logfiles: &plans[process.plan].logfiles,
-            interval: plans[process.plan].interval,
-        })
-        .collect();
-    console.header(&introductions);
-}
-
-/// Watches processes and log files until the end.
-fn hold(engine: &mut Engine<'_>, logs: &Logs, signals: &Signals) -> Result<Ending> {
-    engine.begin();
-    let stop = Bell::new()?;
-    std::thread::scope(|scope| {
-        if !logs.is_empty() {
-            let (follower, warnings) = logs.open();
-            for warning in warnings {
-                console::warn(&format!("{warning}; followed as soon as it can be read"));
-            }
-            let (desk, stop) = (engine.desk(), &stop);
-            scope.spawn(move || logs.follow(follower, stop, desk));
-        }
-        engine.desk().console.threads_started(!logs.is_empty());
-        let ending = engine.run(signals);
-        stop.ring();
-        ending
-    })
 }
 
 /// An application's name, and who gave it.

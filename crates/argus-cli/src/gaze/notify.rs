@@ -4,7 +4,6 @@
 //! sent there and nothing comes back. Without the variable nothing is sent, so that gaze says the
 //! same things wherever it was started. Nothing here waits: what the manager cannot take at once
 //! is not said.
-#![expect(dead_code, reason = "the loop does not speak to a manager yet")]
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::recorder::Named;
 
 /// The plugins of one process.
+#[derive(Default)]
 pub(super) struct Plugins(Vec<Plugin>);
 
 impl Plugins {

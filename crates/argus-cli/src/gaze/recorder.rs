@@ -173,9 +173,14 @@ impl Recorder {
 
     /// Records what has just happened to the process; the record's number in this run.
     pub(crate) fn event(&self, of: &Subject, event: &Event<'_>) -> u64 {
+        self.event_at(of, platform::monotonic_now(), event)
+    }
+
+    /// Records what happened to the process at this moment; the record's number in this run.
+    pub(crate) fn event_at(&self, of: &Subject, at: Monotonic, event: &Event<'_>) -> u64 {
         let record = Record::ProcessEvent {
             subject: of.number(),
-            at: platform::monotonic_now(),
+            at,
             event_type: event.event_type,
             exit_code: event.exit_code,
             detail: event.detail,

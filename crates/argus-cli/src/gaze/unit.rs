@@ -4,7 +4,6 @@
 //! needed for looking: of the capabilities only those to read other users' processes and files are
 //! left. What would keep gaze from looking is named in the unit, so that nobody adds it in good
 //! faith.
-#![cfg_attr(not(test), expect(dead_code, reason = "no option prints it yet"))]
 
 use std::path::Path;
 

@@ -1,24 +1,27 @@
-//! One process being watched, from the moment it was attached to until its end.
+//! One process being watched, from the moment it was found until its end.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use argus_model::Monotonic;
+use argus_model::{Measure, Monotonic};
 use argus_observe::alarm::{
     Alarms, Commands, Finished, Hears, Measured, Outcome, Over, TIMEOUT, Transition,
 };
 use argus_observe::exit::Exit;
+use argus_observe::network::Network;
+use argus_observe::pace::{Bounds, Pace, Prober};
 use argus_observe::pressure::Cgroup;
 use argus_observe::process::Target;
-use argus_observe::sample::{Details, Reading, Sampler};
+use argus_observe::sample::{Details, Pss, Reading, Sampler};
+use argus_observe::threads::Threads;
 
 use super::AppName;
 use super::console::{self, Label};
 use super::desk::{About, Desk};
+use super::engine::RootId;
 use super::logs::Voice;
-use super::observers::Interval;
 use super::plan::Plan;
 use super::plugins::Plugins;
 use super::recorder::{Event, Named, Parent, Subject};
@@ -26,29 +29,84 @@ use super::recorder::{Event, Named, Parent, Subject};
 /// How often the limits and the pressure around a process are read: ten files, which change slowly.
 const SURROUNDINGS_EVERY: Duration = Duration::from_secs(30);
 
+/// What a process is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Role {
+    /// The plan by which it is watched.
+    pub(super) root: RootId,
+    /// Its parent, if it is watched as somebody's child.
+    pub(super) parent: Option<Parent>,
+}
+
+/// One passage through the loop.
+#[derive(Clone, Copy)]
+pub(super) struct Round<'a> {
+    /// Measurements lie whole intervals from here.
+    pub(super) grid: Monotonic,
+    pub(super) now: Monotonic,
+    pub(super) network: Option<&'a Network>,
+    pub(super) desk: Desk<'a>,
+}
+
 /// A process, and what we know how to learn of it.
 pub(super) struct Watched {
     pub(super) target: Target,
     pub(super) subject: Arc<Subject>,
     pub(super) label: Label,
     pub(super) app_name: AppName,
-    /// The plan by which it is watched.
-    pub(super) plan: usize,
-    sampler: Sampler,
-    interval: Interval,
+    pub(super) role: Role,
+    pub(super) plan: Arc<Plan>,
+    /// Tells when a line came, where it has log files.
+    pub(super) voice: Option<Arc<Voice>>,
     /// When it is measured next; never again once it could not be.
     due: Option<Monotonic>,
-    voice: Arc<Voice>,
+    instruments: Option<Instruments>,
     alarms: Alarms,
     commands: Option<Commands>,
     plugins: Plugins,
-    surroundings: Option<Surroundings>,
 }
 
-/// The control group of a process.
-struct Surroundings {
-    cgroup: Cgroup,
-    due: Monotonic,
+/// What is kept open to measure a process.
+struct Instruments {
+    sampler: Sampler,
+    threads: Option<Threads>,
+    surroundings: Option<(Cgroup, Monotonic)>,
+    tempo: Tempo,
+}
+
+/// What sets the pace of its samples.
+enum Tempo {
+    /// The plan's interval.
+    Steady,
+    /// What the process does, by quick looks in between; they begin with the first sample.
+    Adaptive(Prober, Option<Pace>),
+}
+
+impl Tempo {
+    fn of(target: &Target, plan: &Plan) -> Self {
+        if !plan.adaptive {
+            return Self::Steady;
+        }
+        // Where nothing can be looked at quickly, the plan's interval will do.
+        let prober = Prober::attach(target.instance());
+        prober.map_or(Self::Steady, |prober| Self::Adaptive(prober, None))
+    }
+}
+
+impl Instruments {
+    fn attach(target: &Target, plan: &Plan, now: Monotonic) -> Result<Self> {
+        let details = Details {
+            pss: if plan.pss { Pss::Measured } else { Pss::Left },
+            ..Details::default()
+        };
+        let threads = plan.threads.then(|| Threads::attach(target));
+        Ok(Self {
+            sampler: Sampler::attach(target)?.with_details(details)?,
+            threads: threads.transpose()?,
+            surroundings: Cgroup::of(target.pid).ok().map(|cgroup| (cgroup, now)),
+            tempo: Tempo::of(target, plan),
+        })
+    }
 }
 
 impl Watched {
@@ -58,57 +116,53 @@ impl Watched {
     /// When it has ended meanwhile or may not be observed.
     pub(super) fn attach(
         target: Target,
-        (index, plan): (usize, &Plan),
-        parent: Option<Parent>,
+        plan: &Arc<Plan>,
+        role: Role,
         now: Monotonic,
     ) -> Result<Self> {
-        let details = Details {
-            pss: plan.pss,
-            ..Details::default()
-        };
-        let sampler = Sampler::attach(&target)?.with_details(details)?;
+        let instruments = Instruments::attach(&target, plan, now)?;
+        let mut process = Self::expect(target, plan, role, now)?;
+        process.instruments = Some(instruments);
+        Ok(process)
+    }
+
+    /// Watches `target`, and attaches when it is first due: most children do not live so long.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub(super) fn expect(
+        target: Target,
+        plan: &Arc<Plan>,
+        role: Role,
+        now: Monotonic,
+    ) -> Result<Self> {
         let app_name = AppName::of(plan.app_name.as_deref(), &target.process_name);
-        let subject = Arc::new(Subject::new(&target, &app_name.text, parent));
-        let hears = match plan.logfiles.is_empty() {
-            true => Hears::Cpu,
-            false => Hears::Logs,
-        };
+        let has_logs = role.parent.is_none() && !plan.logfiles.is_empty();
+        let hears = if has_logs { Hears::Logs } else { Hears::Cpu };
         let command = plan.alert_command.clone();
         let commands = command.map(|argv| Commands::new(argv, TIMEOUT));
-        let surroundings = Cgroup::of(target.pid).ok();
         Ok(Self {
-            voice: Arc::new(Voice::of(&subject)),
-            subject,
+            subject: Arc::new(Subject::new(&target, &app_name.text, role.parent)),
             label: Label::NONE,
-            plan: index,
-            sampler,
-            interval: plan.interval,
+            voice: None,
             due: Some(plan.interval.next(now, now)),
-            alarms: Alarms::new(&plan.rules, hears, now),
+            instruments: None,
+            alarms: Alarms::new(&plan.alerts, hears, now),
             commands: commands.transpose()?,
-            plugins: Plugins::new(plan, &target, &app_name.text),
-            surroundings: surroundings.map(|cgroup| Surroundings { cgroup, due: now }),
+            plugins: match role.parent {
+                None => Plugins::new(plan, &target, &app_name.text),
+                Some(_) => Plugins::default(),
+            },
+            plan: Arc::clone(plan),
+            role,
             app_name,
             target,
         })
     }
 
-    /// Is one of several from now on.
-    pub(super) fn among_others(mut self) -> Self {
-        self.label = Label::of(&self.app_name.text, self.target.pid);
-        self.voice.is_called(&self.label);
-        self
-    }
-
-    /// Whose its log lines are.
-    pub(super) fn voice(&self) -> Arc<Voice> {
-        Arc::clone(&self.voice)
-    }
-
-    /// Notes that watching begins.
-    pub(super) fn begin(&self, desk: Desk<'_>) {
-        let started = Event::plain("monitoring_started");
-        desk.recorder.event(&self.subject, &started);
+    /// Whether it is time to measure it.
+    pub(super) fn is_due(&self, now: Monotonic) -> bool {
+        self.due.is_some_and(|due| due <= now)
     }
 
     /// When there is something to do although nobody has called.
@@ -124,66 +178,133 @@ impl Watched {
         commands.into_iter().chain(self.plugins.descriptors())
     }
 
-    /// Does what is due. Measurements lie whole intervals from `grid`.
-    pub(super) fn work(&mut self, grid: Monotonic, now: Monotonic, desk: Desk<'_>) {
-        self.measure(grid, now, desk);
+    /// Does what is due.
+    pub(super) fn work(&mut self, round: &Round<'_>) {
+        if self.is_due(round.now) {
+            self.measure(round);
+        }
+        let now = round.now;
         let mut transitions = Vec::new();
-        if let Some(heard) = self.voice.heard() {
+        if let Some(heard) = self.voice.as_ref().and_then(|voice| voice.heard()) {
             self.alarms.line(heard, |turned| transitions.push(turned));
         }
         self.alarms.tick(now, |turned| transitions.push(turned));
-        self.alert(&transitions, now, desk);
-        self.collect_commands(now);
-        let about = About {
-            subject: &self.subject,
-            label: &self.label,
-        };
-        self.plugins.advance(now, about, desk);
-    }
-
-    fn measure(&mut self, grid: Monotonic, now: Monotonic, desk: Desk<'_>) {
-        if self.due.is_none_or(|due| due > now) {
-            return;
+        self.alert(&transitions, now, round.desk);
+        if let Some(commands) = &mut self.commands {
+            collect(commands, now);
         }
-        // Whoever waits for its end hears of it by itself.
-        let reading = self.sampler.sample().ok().flatten();
-        self.due = reading.map(|_| self.interval.after(grid, now));
-        let Some(reading) = reading else { return };
-        desk.sample(self.about(), &reading);
-        let mut transitions = Vec::new();
-        let measured = self.measured(&reading);
-        self.alarms
-            .reading(&measured, |turned| transitions.push(turned));
-        self.alert(&transitions, now, desk);
-        self.look_around(now, desk);
+        let about = about(&self.subject, &self.label);
+        self.plugins.advance(now, about, round.desk);
     }
 
-    fn measured(&self, reading: &Reading) -> Measured {
-        Measured {
+    fn measure(&mut self, round: &Round<'_>) {
+        // Not again, unless it turns out to live: whoever waits for its end hears of it by itself.
+        self.due = None;
+        let Some(interval) = self.worth_a_sample(round) else {
+            return;
+        };
+        let Some(mut reading) = self.read() else {
+            self.due = None;
+            return;
+        };
+        reading
+            .measures
+            .set(Measure::Interval, interval.as_secs_f64());
+        // With the details: in between, its numbers would only be repeated.
+        let is_detailed = reading.measures.get(Measure::MinorFaults).is_some();
+        if let Some(network) = round.network.filter(|_| is_detailed) {
+            network.tell(self.target.pid, &mut reading.measures);
+        }
+        round.desk.sample(self.about(), &reading);
+        self.judge(&reading, interval, round);
+        self.look_at_threads(round);
+        self.look_around(round);
+    }
+
+    /// The interval in force, if a sample is worth its while now. Says when to look next.
+    fn worth_a_sample(&mut self, round: &Round<'_>) -> Option<Duration> {
+        if self.instruments.is_none() {
+            self.instruments = Instruments::attach(&self.target, &self.plan, round.now).ok();
+        }
+        let steady = self.plan.interval;
+        let errors = self.voice.as_ref().map_or(0, |voice| voice.errors());
+        let Tempo::Adaptive(prober, pace) = &mut self.instruments.as_mut()?.tempo else {
+            self.due = Some(steady.after(round.grid, round.now));
+            return Some(steady.duration());
+        };
+        let probe = prober.take(errors).ok().flatten()?;
+        match pace {
+            None => {
+                let begun = pace.insert(Pace::begin(Bounds::around(steady.duration()), probe));
+                self.due = Some(begun.due());
+                Some(begun.interval())
+            }
+            Some(pace) => {
+                let verdict = pace.probe(probe);
+                self.due = Some(verdict.due);
+                verdict.sample
+            }
+        }
+    }
+
+    fn read(&mut self) -> Option<Reading> {
+        self.instruments.as_mut()?.sampler.sample().ok().flatten()
+    }
+
+    /// Compares a reading with what the user wants to hear of.
+    fn judge(&mut self, reading: &Reading, interval: Duration, round: &Round<'_>) {
+        let measured = Measured {
             at: reading.at,
-            interval: self.interval.duration(),
+            interval,
             cpu_percent: Some(reading.cpu_percent),
             memory_mb: Some(console::megabytes(reading.rss_bytes)),
+        };
+        let mut transitions = Vec::new();
+        self.alarms
+            .reading(&measured, |turned| transitions.push(turned));
+        self.alert(&transitions, round.now, round.desk);
+    }
+
+    /// Tells of each thread's share of CPU.
+    fn look_at_threads(&mut self, round: &Round<'_>) {
+        let threads = self.instruments.as_mut().and_then(|it| it.threads.as_mut());
+        let Some(Ok(Some(look))) = threads.map(Threads::look) else {
+            return;
+        };
+        let about = about(&self.subject, &self.label);
+        for thread in &look.threads {
+            let Some(cpu_percent) = thread.cpu_percent else {
+                continue;
+            };
+            let named = Named {
+                name: "process.thread.cpu.utilization",
+                value: cpu_percent,
+                unit: "%",
+            };
+            let tid = thread.tid.to_string();
+            let attributes = [("thread.id", &*tid), ("thread.name", &*thread.name)];
+            round.desk.metric(about, look.at, &named, &attributes);
         }
     }
 
     /// Tells of the limits and the pressure around it, now and then.
-    fn look_around(&mut self, now: Monotonic, desk: Desk<'_>) {
-        let about = About {
-            subject: &self.subject,
-            label: &self.label,
+    fn look_around(&mut self, round: &Round<'_>) {
+        let about = about(&self.subject, &self.label);
+        let surroundings = self
+            .instruments
+            .as_mut()
+            .and_then(|it| it.surroundings.as_mut());
+        let Some((cgroup, due)) = surroundings.filter(|(_, due)| *due <= round.now) else {
+            return;
         };
-        let due = self.surroundings.as_mut().filter(|it| it.due <= now);
-        if let Some(surroundings) = due {
-            surroundings.due = now.plus(SURROUNDINGS_EVERY);
-            for value in surroundings.cgroup.read() {
-                let named = Named {
-                    name: value.name,
-                    value: value.value,
-                    unit: value.unit,
-                };
-                desk.metric(about, now, &named, &[]);
-            }
+        *due = round.now.plus(SURROUNDINGS_EVERY);
+        for value in cgroup.read() {
+            let named = Named {
+                name: value.name,
+                value: value.value,
+                unit: value.unit,
+            };
+            round.desk.metric(about, round.now, &named, &[]);
         }
     }
 
@@ -199,16 +320,40 @@ impl Watched {
         }
     }
 
-    fn collect_commands(&mut self, now: Monotonic) {
-        if let Some(commands) = &mut self.commands {
-            collect(commands, now);
-        }
+    fn about(&self) -> About<'_> {
+        about(&self.subject, &self.label)
     }
 
-    fn about(&self) -> About<'_> {
-        About {
-            subject: &self.subject,
-            label: &self.label,
+    /// It executes another program now: the run goes on under another name. The subject before.
+    pub(super) fn become_other(&mut self, target: Target) -> Arc<Subject> {
+        self.app_name = AppName::of(self.plan.app_name.as_deref(), &target.process_name);
+        let subject = Subject::new(&target, &self.app_name.text, self.role.parent);
+        self.target = target;
+        std::mem::replace(&mut self.subject, Arc::new(subject))
+    }
+
+    /// Notes that watching begins.
+    pub(super) fn begin(&self, desk: Desk<'_>) {
+        let started = Event::plain("monitoring_started");
+        desk.recorder.event(&self.subject, &started);
+    }
+
+    /// Notes that its program has come back after so long.
+    pub(super) fn restart(&self, down: Duration, desk: Desk<'_>) {
+        let restarted = Event {
+            detail: &format!("{{\"down_ms\":{}}}", down.as_millis()),
+            ..Event::plain("restarted")
+        };
+        desk.recorder.event(&self.subject, &restarted);
+        desk.console.restarted(&self.label, self.target.pid, down);
+    }
+
+    /// Notes that it was born below a watched process.
+    pub(super) fn is_born(&self, at: Monotonic, desk: Desk<'_>) {
+        let started = Event::plain("started");
+        desk.recorder.event_at(&self.subject, at, &started);
+        if let Some(parent) = self.role.parent {
+            desk.console.child_started(&self.label, parent.pid);
         }
     }
 
@@ -225,12 +370,6 @@ impl Watched {
         }
     }
 
-    /// The commands that it has started and that have not ended.
-    pub(super) fn into_commands(self) -> Option<Commands> {
-        self.commands
-            .filter(|commands| commands.next_due().is_some())
-    }
-
     /// Closes its account: nobody looks any more.
     pub(super) fn leave(&mut self, now: Monotonic, desk: Desk<'_>) {
         self.silence(Over::Unwatched, now, desk);
@@ -244,6 +383,17 @@ impl Watched {
             .end(now, because, |turned| transitions.push(turned));
         self.alert(&transitions, now, desk);
     }
+
+    /// The commands that it has started and that have not ended.
+    pub(super) fn into_commands(self) -> Option<Commands> {
+        self.commands
+            .filter(|commands| commands.next_due().is_some())
+    }
+}
+
+/// A part of a process can be changed while this is held.
+fn about<'a>(subject: &'a Subject, label: &'a Label) -> About<'a> {
+    About { subject, label }
 }
 
 /// Collects the commands that have ended, and says what went wrong.

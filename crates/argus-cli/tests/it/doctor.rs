@@ -144,9 +144,9 @@ fn a_used_up_budget_is_a_problem() {
 fn the_budget_is_what_a_collector_was_last_told() {
     let recording = Recording::sample();
     for (arguments, found) in [
-        (&["--spool-budget", "2M"][..], "of 2.0 MiB used"),
-        (&[], "of 2.0 MiB used"),
-        (&["--spool-budget", "3GiB"], "of 3.0 GiB used"),
+        (&["--spool-budget", "2M"][..], "of 2.00 MiB used"),
+        (&[], "of 2.00 MiB used"),
+        (&["--spool-budget", "3GiB"], "of 3.00 GiB used"),
     ] {
         let collect = [&["collector", "--idle-exit", "0"], arguments].concat();
         assert_eq!(recording.argus(&collect).code, 0);

@@ -1,5 +1,6 @@
 //! `traces`, `logs`, `metrics`, `analyze`: JSON, tables, filters, limits.
 
+use argus_model::Measure;
 use serde_json::{Value, json};
 
 use crate::recording::{Recording, introduction, log, span};
@@ -111,14 +112,19 @@ fn log_lines_are_listed_in_the_order_they_came() {
 #[test]
 fn metrics_are_samples_and_named_readings() {
     let recording = Recording::sample();
+    let mut sample = json!({
+        "id": 1, "timestamp": "2026-01-27T14:23:44.523456789Z", "app_name": "prices",
+        "process_name": "python3", "pid": 4711, "cpu_percent": 12.5, "memory_mb": 64.0,
+        "threads": 3,
+    });
+    for measure in Measure::ALL {
+        // What was not measured is there all the same, and never zero.
+        sample[measure.name()] = Value::Null;
+    }
     assert_eq!(
         recording.json(&["metrics"]),
         json!({
-            "samples": [{
-                "id": 1, "timestamp": "2026-01-27T14:23:44.523456789Z", "app_name": "prices",
-                "process_name": "python3", "pid": 4711, "cpu_percent": 12.5, "memory_mb": 64.0,
-                "threads": 3,
-            }],
+            "samples": [sample],
             "metrics": [{
                 "id": 1, "timestamp": "2026-01-27T14:23:44.723456789Z", "app_name": "prices",
                 "pid": 4711, "name": "queue_depth", "value": 7.0, "unit": "1",
@@ -127,8 +133,8 @@ fn metrics_are_samples_and_named_readings() {
         })
     );
     insta::assert_snapshot!(recording.argus(&["metrics"]).stdout, @r"
-    TIME                     CPU %  MEMORY MB  THREADS   PID  APP
-    2026-01-27 14:23:44.523   12.5       64.0        3  4711  prices
+    TIME                     CPU %  MEMORY MB  THREADS  READ  WRITTEN  RECEIVED  SENT  FDS   PID  APP
+    2026-01-27 14:23:44.523   12.5       64.0        3     –        –         –     –    –  4711  prices
 
     TIME                     APP      PID  VALUE  UNIT  METRIC
     2026-01-27 14:23:44.723  prices  4711      7  1     queue_depth {queue=orders}

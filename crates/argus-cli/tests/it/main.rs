@@ -11,6 +11,7 @@ mod damage;
 mod doctor;
 mod gaze;
 mod gaze_alerts;
+mod gaze_follow;
 mod gaze_many;
 mod help;
 mod listings;

@@ -71,6 +71,9 @@ pub enum AttachError {
         /// The processes of this program, this one included.
         pids: Vec<u32>,
     },
+    /// No process has this text among its arguments.
+    #[error("there is no process with {0:?} in its command line")]
+    NoSuchCommandLine(String),
     /// No process has this name.
     #[error("there is no process named {0:?}")]
     NoSuchName(String),

@@ -1,5 +1,7 @@
 //! Texts and what they come to.
 
+use argus_observe::argv::Argv;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -28,9 +30,9 @@ fn the_example_says_what_it_means() {
     };
     let threshold = |value: f64| Some(Threshold::try_from(value).unwrap());
     let command = argv(&["/usr/bin/logger", "--tag", "argus", "an alert has changed"]);
-    let expected = Target {
-        name: "Shop".into(),
-        whom: Whom::Process("nginx".into()),
+    let expected = Plan {
+        app_name: Some("Shop".into()),
+        whom: Whom::Name("nginx".into()),
         logfiles: vec![
             "/var/log/nginx/access.log".into(),
             "/var/log/nginx/error.log".into(),
@@ -48,10 +50,12 @@ fn the_example_says_what_it_means() {
         alert_command: Some(command.clone()),
         plugins: Vec::new(),
         stacks: None,
+        pss: false,
+        threads: false,
     };
     assert_eq!(*shop, expected);
-    let expected = Target {
-        name: "Prices".into(),
+    let expected = Plan {
+        app_name: Some("Prices".into()),
         whom: Whom::CommandLine("python3 -m shop.prices".into()),
         logfiles: Vec::new(),
         interval: "0.5".parse().unwrap(),
@@ -67,7 +71,9 @@ fn the_example_says_what_it_means() {
             argv(&["/etc/argus/./plugins/descriptors.sh"]),
             argv(&["/etc/argus/./plugins/memory_map.py"]),
         ],
-        stacks: Some(StackRate(5.0)),
+        stacks: Some("5".parse().unwrap()),
+        pss: false,
+        threads: true,
     };
     assert_eq!(*prices, expected);
     assert!((prices.stacks.unwrap().hertz() - 5.0).abs() < f64::EPSILON);
@@ -114,7 +120,7 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
     refused(
         "intervall = 5\n[[target]]\nname = 'X'\npid = 12",
         "line 1: unknown key `intervall`, expected one of `interval`, `adaptive`, \
-         `follow_children`, `follow_restarts`, `stacks`, `alerts`, `target`",
+         `follow_children`, `follow_restarts`, `stacks`, `pss`, `threads`, `alerts`, `target`",
     );
     refused(
         "[[target]]\nname = 'X'\npid = 12\n\n[target.alerts]\ndisk = 5",
