@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod death;
 pub mod identity;
 pub mod measure;
 pub mod name;
@@ -19,6 +20,7 @@ pub mod session;
 pub mod time;
 pub mod value;
 
+pub use death::Death;
 pub use identity::{ProducerId, SpanKey, SpanNumber};
 pub use measure::{Measure, Measures};
 pub use name::{NameKind, NameNumber, NameText};
