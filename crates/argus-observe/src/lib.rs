@@ -4,7 +4,8 @@
 //! precisely:
 //!
 //! - which process is meant ([`process`]), which are born below it or come back ([`births`],
-//!   [`family`], [`restart`]), when and how it ends ([`exit`]);
+//!   [`family`], [`restart`]), when and how it ends ([`exit`]),
+//!   and whether the kernel killed it for want of memory ([`oom`]);
 //! - how busy it is and what it costs the machine ([`sample`]), and how often that is worth a look
 //!   ([`pace`]); what its threads do ([`threads`]), what it sends and receives ([`network`]), what
 //!   limits it and makes it wait ([`pressure`]);
@@ -29,6 +30,7 @@ pub mod exit;
 pub mod family;
 pub mod line;
 pub mod network;
+pub mod oom;
 pub mod pace;
 pub mod platform;
 pub mod plugin;
