@@ -61,6 +61,7 @@ impl ListingArgs {
     pub(crate) fn filter(&self, text: Option<&str>) -> Result<ProcessFilter, Refusal> {
         Ok(ProcessFilter {
             time: self.time.range()?,
+            run: None,
             pid: self.pid,
             app_name: self.app.clone(),
             text: text.map(str::to_owned),

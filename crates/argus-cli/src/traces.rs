@@ -144,6 +144,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         time: args.listing.time.range()?,
         status: args.status.map(Status::from),
         name: args.name.clone(),
+        run: None,
         pid: args.listing.pid,
         app_name: args.listing.app.clone(),
         text: args.grep.clone(),

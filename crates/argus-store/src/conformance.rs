@@ -8,6 +8,7 @@ pub(crate) mod fixture;
 mod observed;
 mod pages;
 mod retention;
+mod runs;
 mod sessions;
 mod spans;
 mod statistics;
@@ -100,6 +101,10 @@ laws! {
         a_terminated_event_ends_its_run,
         a_run_goes_on_when_its_program_executes_another,
         what_is_not_a_number_does_not_stop_a_batch;
+    runs:
+        a_run_is_chosen_by_what_people_call_it,
+        living_children_are_those_of_this_very_run,
+        rows_are_told_apart_by_their_run;
     sessions:
         a_session_is_numbered_from_its_start_without_gaps,
         an_unknown_session_gets_a_start_of_its_own,

@@ -4,13 +4,17 @@
 //! in commit order, so that following ([`Order::Oldest`] after the last id seen) misses nothing and
 //! paging deep costs no more than the first page. No query holds a transaction over 100 ms.
 
+mod which;
+
 use std::ops::ControlFlow;
 
 use argus_model::session::SessionStatus;
-use argus_model::{Measures, SpanKey, SpanNumber, Timestamp};
+use argus_model::{Measures, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 use crate::batch::{CollectorState, Parent, RunKey, Status};
 use crate::error::ReadError;
+
+pub use which::{ChosenRun, WhichRun};
 
 /// Which end of a listing comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +82,8 @@ pub struct SpanFilter {
     pub status: Option<Status>,
     /// The function's name contains this text.
     pub name: Option<String>,
+    /// Exactly the run with this id. Its pid, given as well, makes the search for it short.
+    pub run: Option<i64>,
     /// Exactly this process id.
     pub pid: Option<u32>,
     /// Exactly this application name.
@@ -180,6 +186,8 @@ pub struct StoredRun {
 pub struct ProcessFilter {
     /// In this stretch.
     pub time: TimeRange,
+    /// Exactly the run with this id. Its pid, given as well, makes the search for it short.
+    pub run: Option<i64>,
     /// Exactly this process id.
     pub pid: Option<u32>,
     /// Exactly this application name.
@@ -300,6 +308,8 @@ pub struct FunctionStatistics {
 /// A producer's account: what it emitted is what is stored plus what is counted as lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducerLedger {
+    /// Who.
+    pub producer: ProducerId,
     /// Application name.
     pub app_name: String,
     /// Process id.
@@ -481,6 +491,12 @@ pub trait Store: Send {
 
     /// Process runs.
     fn runs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredRun>, ReadError>;
+
+    /// The run that somebody means; none when no run fits.
+    fn choose_run(&self, which: &WhichRun) -> Result<Option<ChosenRun>, ReadError>;
+
+    /// The runs that this one has started and that have not ended, the oldest first, at most `limit`.
+    fn living_children(&self, of: &StoredRun, limit: usize) -> Result<Vec<StoredRun>, ReadError>;
 
     /// Readings of CPU, memory, threads.
     fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError>;

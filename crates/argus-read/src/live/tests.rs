@@ -293,6 +293,7 @@ fn only_the_process_asked_for_is_shown() {
         ..LiveOptions::default()
     });
     let account = |pid| ProducerLedger {
+        producer: ProducerId::default(),
         app_name: "shop".into(),
         pid,
         seen_at: second(0),

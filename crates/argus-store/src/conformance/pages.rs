@@ -162,6 +162,7 @@ pub(super) fn spans_are_filtered_by_each_criterion(bench: &mut Bench) {
 pub(super) fn filters_restrict_together(bench: &mut Bench) {
     differing(bench);
     let filter = SpanFilter {
+        run: Some(1),
         status: Some(Status::Err),
         name: Some("price".into()),
         pid: Some(1),

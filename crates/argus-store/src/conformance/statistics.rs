@@ -245,6 +245,7 @@ pub(super) fn the_ledger_adds_up(bench: &mut Bench) {
     });
     let ledger = bench.store.ledger().unwrap();
     let pids: Vec<u32> = ledger.iter().map(|account| account.pid).collect();
+    assert_eq!(ledger[0].producer, producer(ledger[0].pid));
     assert_eq!(pids, [2, 1], "newest first");
     assert_eq!(
         (ledger[0].stored, ledger[0].lost(), ledger[0].ended_at),

@@ -8,7 +8,7 @@ mod pruning;
 mod reading;
 mod writing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argus_model::{ProducerId, SpanKey, Timestamp};
@@ -138,6 +138,8 @@ impl Data {
 struct Rows<T> {
     rows: Vec<T>,
     last_id: i64,
+    /// Whose each row is, by its id, where that is known.
+    runs: HashMap<i64, RunKey>,
 }
 
 impl<T> Default for Rows<T> {
@@ -145,6 +147,7 @@ impl<T> Default for Rows<T> {
         Self {
             rows: Vec::new(),
             last_id: 0,
+            runs: HashMap::new(),
         }
     }
 }
@@ -161,6 +164,15 @@ impl<T> Rows<T> {
     fn push(&mut self, row: impl FnOnce(i64) -> T) {
         self.last_id += 1;
         self.rows.push(row(self.last_id));
+    }
+
+    fn push_of(&mut self, run: RunKey, row: impl FnOnce(i64) -> T) {
+        self.push(row);
+        self.runs.insert(self.last_id, run);
+    }
+
+    fn whose(&self, id: i64) -> Option<RunKey> {
+        self.runs.get(&id).copied()
     }
 
     /// Removes at most `most` rows of which `goes` holds, the first ones; how many went.

@@ -31,6 +31,7 @@ mod sums;
 mod verify;
 mod wal;
 mod walk;
+mod which;
 mod whose;
 mod writer;
 mod zones;

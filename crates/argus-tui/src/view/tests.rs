@@ -102,6 +102,7 @@ fn sample(index: u32) -> StoredSample {
 
 fn ledger(lost_normal: u64, lost_errors: u64) -> ProducerLedger {
     ProducerLedger {
+        producer: ProducerId::default(),
         app_name: "shop".into(),
         pid: 4711,
         seen_at: second(0.0),

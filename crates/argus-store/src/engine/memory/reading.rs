@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use argus_model::Timestamp;
 
 use super::{Data, Memory};
-use crate::batch::{CollectorState, GapRow, Status};
+use crate::batch::{CollectorState, GapRow, RunKey, Status};
 use crate::engine::statistics::{self, Calls};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
-    Counts, Found, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger, SearchWatch,
-    Searched, SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
-    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table, TimeRange,
+    ChosenRun, Counts, Found, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger,
+    SearchWatch, Searched, SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric,
+    StoredOpenSpan, StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table,
+    TimeRange, WhichRun,
 };
 
 impl Store for Memory {
@@ -32,7 +33,9 @@ impl Store for Memory {
             &all,
             page,
             |span| span.id,
-            |span| span_passes(filter, span),
+            |span| {
+                data.is_of(filter.run, Some(span.key.producer.into())) && span_passes(filter, span)
+            },
         ))
     }
 
@@ -64,27 +67,61 @@ impl Store for Memory {
     fn runs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredRun>, ReadError> {
         let passes = |run: &StoredRun| {
             let about = (run.started_at, run.run.pid, run.app_name.as_str());
-            process_passes(filter, about, &[&run.process_name, &run.command_line])
+            filter.run.is_none_or(|id| id == run.id)
+                && process_passes(filter, about, &[&run.process_name, &run.command_line])
         };
         Ok(cut(&self.data().runs, page, |run| run.id, passes))
     }
 
-    fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError> {
-        let passes = |row: &StoredSample| {
-            process_passes(
-                filter,
-                (row.at, row.pid, &row.app_name),
-                &[&row.process_name],
-            )
+    fn choose_run(&self, which: &WhichRun) -> Result<Option<ChosenRun>, ReadError> {
+        Ok(self.data().choose_run(which))
+    }
+
+    fn living_children(&self, of: &StoredRun, limit: usize) -> Result<Vec<StoredRun>, ReadError> {
+        let data = self.data();
+        let is_child = |run: &&StoredRun| {
+            let RunKey {
+                pid, start_ticks, ..
+            } = run.run;
+            let elsewhere = RunKey {
+                pid,
+                start_ticks,
+                ..of.run
+            } != run.run;
+            let living = run.ended_at.is_none() && !run.observer && !elsewhere;
+            let meanwhile = run.started_at >= of.started_at
+                && of.ended_at.is_none_or(|at| run.started_at <= at);
+            living
+                && run.parent.is_some_and(|parent| {
+                    let ticks = parent.start_ticks;
+                    parent.pid == of.run.pid
+                        && ticks.map_or(meanwhile, |ticks| ticks == of.run.start_ticks)
+                })
         };
-        Ok(cut(&self.data().samples, page, |row| row.id, passes))
+        let children = data.runs.iter().filter(is_child);
+        Ok(children.take(limit).cloned().collect())
+    }
+
+    fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError> {
+        let data = self.data();
+        let passes = |row: &StoredSample| {
+            data.is_of(filter.run, data.samples.whose(row.id))
+                && process_passes(
+                    filter,
+                    (row.at, row.pid, &row.app_name),
+                    &[&row.process_name],
+                )
+        };
+        Ok(cut(&data.samples, page, |row| row.id, passes))
     }
 
     fn logs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
+        let data = self.data();
         let passes = |row: &StoredLog| {
-            process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.line])
+            data.is_of(filter.run, data.logs.whose(row.id))
+                && process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.line])
         };
-        Ok(cut(&self.data().logs, page, |row| row.id, passes))
+        Ok(cut(&data.logs, page, |row| row.id, passes))
     }
 
     fn process_events(
@@ -92,17 +129,21 @@ impl Store for Memory {
         filter: &ProcessFilter,
         page: Page,
     ) -> Result<Vec<StoredProcessEvent>, ReadError> {
+        let data = self.data();
         let passes = |row: &StoredProcessEvent| {
-            process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.event_type])
+            data.is_of(filter.run, data.process_events.whose(row.id))
+                && process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.event_type])
         };
-        Ok(cut(&self.data().process_events, page, |row| row.id, passes))
+        Ok(cut(&data.process_events, page, |row| row.id, passes))
     }
 
     fn metrics(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredMetric>, ReadError> {
+        let data = self.data();
         let passes = |row: &StoredMetric| {
-            process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.name])
+            data.is_of(filter.run, data.metrics.whose(row.id))
+                && process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.name])
         };
-        Ok(cut(&self.data().metrics, page, |row| row.id, passes))
+        Ok(cut(&data.metrics, page, |row| row.id, passes))
     }
 
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
@@ -194,6 +235,37 @@ impl Store for Memory {
 }
 
 impl Data {
+    /// Whether a row of `whose` is one of the run with this id, if one is asked for.
+    fn is_of(&self, run: Option<i64>, whose: Option<RunKey>) -> bool {
+        let key = |id| Some(self.runs.iter().find(|known| known.id == id)?.run);
+        run.is_none_or(|id| whose.is_some() && key(id) == whose)
+    }
+
+    fn choose_run(&self, which: &WhichRun) -> Option<ChosenRun> {
+        let fits = |run: &&StoredRun| match which {
+            WhichRun::Last => !run.observer,
+            WhichRun::Id(id) => run.id == *id,
+            WhichRun::Pid(pid) => run.run.pid == *pid && !run.observer,
+            WhichRun::Named(name) => {
+                (run.app_name == *name || run.process_name == *name) && !run.observer
+            }
+        };
+        let last = |run: &&StoredRun| match which {
+            WhichRun::Id(_) | WhichRun::Pid(_) => (false, run.started_at, run.id),
+            WhichRun::Last | WhichRun::Named(_) => (
+                run.ended_at.is_some(),
+                run.ended_at.unwrap_or(run.started_at),
+                run.id,
+            ),
+        };
+        let fitting = self.runs.iter().filter(fits);
+        let run = fitting.clone().max_by_key(last)?.clone();
+        Some(ChosenRun {
+            run,
+            others: fitting.count() as u64 - 1,
+        })
+    }
+
     fn open_spans(&self) -> Vec<StoredOpenSpan> {
         let stored = |span: &crate::batch::OpenSpan| StoredOpenSpan {
             key: span.key,
@@ -217,6 +289,7 @@ impl Data {
                 all.filter(|row| row.producer == producer.id)
             };
             ProducerLedger {
+                producer: producer.id,
                 app_name: producer.app_name.clone(),
                 pid: producer.id.pid,
                 seen_at: producer.seen_at,

@@ -198,7 +198,7 @@ impl Data {
     fn apply_observed(&mut self, batch: &Batch) {
         for row in &batch.samples {
             self.describe_run(&row.subject, row.at);
-            self.samples.push(|id| StoredSample {
+            self.samples.push_of(row.subject.run, |id| StoredSample {
                 id,
                 at: row.at,
                 app_name: row.subject.app_name.clone(),
@@ -216,7 +216,7 @@ impl Data {
         }
         for row in &batch.logs {
             self.describe_run(&row.subject, row.at);
-            self.logs.push(|id| StoredLog {
+            self.logs.push_of(row.subject.run, |id| StoredLog {
                 id,
                 at: row.at,
                 app_name: row.subject.app_name.clone(),
@@ -233,7 +233,7 @@ impl Data {
         }
         for row in &batch.metrics {
             self.describe_run(&row.subject, row.at);
-            self.metrics.push(|id| StoredMetric {
+            self.metrics.push_of(row.subject.run, |id| StoredMetric {
                 id,
                 at: row.at,
                 app_name: row.subject.app_name.clone(),
@@ -251,16 +251,17 @@ impl Data {
         if row.event_type == "terminated" {
             self.end_run(row.subject.run, row.at, row.exit_code);
         }
-        self.process_events.push(|id| StoredProcessEvent {
-            id,
-            at: row.at,
-            app_name: row.subject.app_name.clone(),
-            process_name: row.subject.process_name.clone(),
-            pid: row.subject.run.pid,
-            event_type: row.event_type.clone(),
-            exit_code: row.exit_code,
-            detail: row.detail.clone(),
-        });
+        self.process_events
+            .push_of(row.subject.run, |id| StoredProcessEvent {
+                id,
+                at: row.at,
+                app_name: row.subject.app_name.clone(),
+                process_name: row.subject.process_name.clone(),
+                pid: row.subject.run.pid,
+                event_type: row.event_type.clone(),
+                exit_code: row.exit_code,
+                detail: row.detail.clone(),
+            });
     }
 
     fn end_run(&mut self, run: crate::batch::RunKey, at: Timestamp, exit_code: Option<i32>) {

@@ -138,6 +138,9 @@ pub(super) fn runs(
     page: Page,
 ) -> rusqlite::Result<Vec<StoredRun>> {
     let mut conditions = Conditions::default();
+    if let Some(id) = filter.run {
+        conditions.and("id = ?", [id.into()]);
+    }
     if let Some(pid) = filter.pid {
         conditions.and("pid = ?", [pid.into()]);
     }
@@ -150,20 +153,23 @@ pub(super) fn runs(
         conditions.and(condition, [text.clone(), text]);
     }
     within(&mut conditions, "started_at_ns", filter.time);
-    let select = "SELECT id, machine, boot, pid_namespace, pid, start_ticks, app_name,
-        process_name, command_line, hostname, instrumented, started_at_ns, ended_at_ns, exit_code,
-        observer, parent_pid, parent_start_ticks FROM process_runs";
+    let select = format!("SELECT {RUN_COLUMNS} FROM process_runs");
     let ground = Ground {
         stretches: &[(1, i64::MAX - 1)],
         window: i64::MAX,
         map: None,
     };
     walk(page, &ground, |stretch, page| {
-        conditions.fetch(connection, (select, "id"), stretch, page, run)
+        conditions.fetch(connection, (&select, "id"), stretch, page, run)
     })
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
+/// What [`run`] reads, in its order.
+pub(super) const RUN_COLUMNS: &str = "id, machine, boot, pid_namespace, pid, start_ticks, app_name,
+    process_name, command_line, hostname, instrumented, started_at_ns, ended_at_ns, exit_code,
+    observer, parent_pid, parent_start_ticks";
+
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
     let word = |column| -> rusqlite::Result<u64> { Ok(row.get::<_, i64>(column)?.cast_unsigned()) };
     Ok(StoredRun {
         id: row.get(0)?,
@@ -198,6 +204,9 @@ fn list<T>(
         return Ok(Vec::new());
     };
     let mut conditions = Conditions::default();
+    if let Some(run) = filter.run {
+        conditions.and("run_id = ?", [run.into()]);
+    }
     if let Some(pid) = filter.pid {
         conditions.and("process_id = ?", [pid.into()]);
     }

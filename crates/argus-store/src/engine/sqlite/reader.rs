@@ -7,18 +7,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use argus_model::session::SessionStatus;
-use argus_model::{SpanKey, SpanNumber, Timestamp};
+use argus_model::{ProducerId, SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{free_query, functions, listing, span_listing};
+use super::{free_query, functions, listing, span_listing, which};
 use crate::batch::{CollectorState, Hold};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
-    Counts, Found, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SearchWatch,
+    ChosenRun, Counts, Found, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SearchWatch,
     SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
     StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table, TimeRange,
+    WhichRun,
 };
 
 /// The reading side of one file.
@@ -84,6 +85,14 @@ impl Store for Reader {
 
     fn runs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredRun>, ReadError> {
         listing::runs(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn choose_run(&self, which: &WhichRun) -> Result<Option<ChosenRun>, ReadError> {
+        which::choose(&self.connection, which).map_err(failed)
+    }
+
+    fn living_children(&self, of: &StoredRun, limit: usize) -> Result<Vec<StoredRun>, ReadError> {
+        which::living_children(&self.connection, of, limit).map_err(failed)
     }
 
     fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError> {
@@ -203,11 +212,15 @@ pub(super) fn or_default<T: rusqlite::types::FromSql + Default>(
 
 /// A span's identity; a producer without a readable identity is nobody.
 pub(super) fn span_key(row: &Row<'_>, producer: usize, number: usize) -> rusqlite::Result<SpanKey> {
-    let text = row.get_ref(producer)?.as_str_or_null()?;
     Ok(SpanKey {
-        producer: text.and_then(|text| text.parse().ok()).unwrap_or_default(),
+        producer: self::producer(row, producer)?,
         number: span_number(row, number)?,
     })
+}
+
+fn producer(row: &Row<'_>, column: usize) -> rusqlite::Result<ProducerId> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
 }
 
 /// A span number, stored bit for bit.
@@ -248,12 +261,14 @@ fn ledger(connection: &Connection) -> rusqlite::Result<Vec<ProducerLedger>> {
     connection
         .prepare_cached(
             "SELECT p.app_name, p.pid, p.seen_at_ns, p.ended_at_ns, p.stored,
-                 coalesce(sum(g.normal), 0), coalesce(sum(g.errors), 0), p.damaged, p.unknown
+                 coalesce(sum(g.normal), 0), coalesce(sum(g.errors), 0), p.damaged, p.unknown,
+                 p.producer
              FROM producers AS p LEFT JOIN gaps AS g ON g.producer_id = p.id
              GROUP BY p.id ORDER BY p.id DESC",
         )?
         .query_map([], |row| {
             Ok(ProducerLedger {
+                producer: producer(row, 9)?,
                 app_name: row.get(0)?,
                 pid: row.get(1)?,
                 seen_at: Timestamp::from_nanos(row.get(2)?),

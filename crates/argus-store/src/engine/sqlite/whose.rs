@@ -26,6 +26,9 @@ impl Whose {
     /// Cost: a look into an index.
     pub(super) fn of(connection: &Connection, filter: &SpanFilter) -> rusqlite::Result<Self> {
         let mut conditions = Conditions::default();
+        if let Some(run) = filter.run {
+            conditions.and("run_id = ?", [run.into()]);
+        }
         if let Some(pid) = filter.pid {
             conditions.and("pid = ?", [pid.into()]);
         }
