@@ -18,7 +18,7 @@
 
 mod changes;
 mod process;
-mod tree;
+pub(crate) mod tree;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl Losses {
         self.normal + self.errors + self.damaged + self.unknown
     }
 
-    fn sum<'a>(accounts: impl IntoIterator<Item = &'a ProducerLedger>) -> Self {
+    pub(crate) fn sum<'a>(accounts: impl IntoIterator<Item = &'a ProducerLedger>) -> Self {
         let mut losses = Self::default();
         for account in accounts {
             losses.normal += account.lost_normal;

@@ -8,7 +8,7 @@ pub mod memory;
 pub mod sqlite;
 
 mod cutoff;
-mod death;
+pub(crate) mod death;
 mod session;
 mod statistics;
 mod text;

@@ -12,6 +12,7 @@ use argus_model::session::SessionStatus;
 use argus_model::{Measures, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 use crate::batch::{CollectorState, Parent, RunKey, Status};
+use crate::engine::death;
 use crate::error::ReadError;
 
 pub use which::{ChosenRun, WhichRun};
@@ -125,6 +126,14 @@ pub struct StoredSpan {
     pub exception: Option<String>,
     /// Cut off by its process's death.
     pub interrupted: bool,
+}
+
+impl StoredSpan {
+    /// Whether it was open when its process died. (What is interrupted can also have been left
+    /// behind by a program that executed another one.)
+    pub fn was_open_at_death(&self) -> bool {
+        death::was_open_at_death(self.interrupted, self.exception.as_deref())
+    }
 }
 
 /// An open span as stored.

@@ -40,7 +40,7 @@ impl LiveSpan {
 }
 
 /// Sorts a process's spans into threads and these into trees.
-pub(super) fn threads(pid: u32, spans: Vec<StoredOpenSpan>) -> Vec<LiveThread> {
+pub(crate) fn threads(pid: u32, spans: Vec<StoredOpenSpan>) -> Vec<LiveThread> {
     let mut groups: BTreeMap<(u32, String), Vec<StoredOpenSpan>> = BTreeMap::new();
     for span in spans {
         // A thread can change its name while a span is open; its id tells it apart, if known.

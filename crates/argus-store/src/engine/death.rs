@@ -4,6 +4,14 @@ use std::cmp::Reverse;
 
 use crate::batch::{Ending, OpenSpan, ProducerEnd, SpanRow, Status};
 
+/// How the exception of a span ends whose program gave way to another one.
+const RUNS_ANOTHER: &str = "runs another program";
+
+/// Whether a span, as stored, was open when its process died.
+pub(crate) fn was_open_at_death(interrupted: bool, exception: Option<&str>) -> bool {
+    interrupted && !exception.is_some_and(|told| told.ends_with(RUNS_ANOTHER))
+}
+
 /// The exception of a span whose process ended first.
 pub(super) fn exception(end: &ProducerEnd) -> String {
     let pid = end.producer.pid;
@@ -16,7 +24,7 @@ pub(super) fn exception(end: &ProducerEnd) -> String {
         }
         Ending::Exit(Some(code)) => format!("interrupted: process {pid} ended (exit code {code})"),
         Ending::Exit(None) => format!("interrupted: process {pid} ended (exit status unknown)"),
-        Ending::Exec => format!("interrupted: process {pid} runs another program"),
+        Ending::Exec => format!("interrupted: process {pid} {RUNS_ANOTHER}"),
     }
 }
 
@@ -70,6 +78,10 @@ mod tests {
             told(Ending::Exec),
             "interrupted: process 4711 runs another program"
         );
+        let at_death = |ending| was_open_at_death(true, Some(&told(ending)));
+        assert!(at_death(Ending::Exit(Some(-9))) && at_death(Ending::Exit(None)));
+        assert!(!at_death(Ending::Exec));
+        assert!(!was_open_at_death(false, Some("ValueError: boom")));
         assert_eq!(
             told(Ending::Exit(None)),
             "interrupted: process 4711 ended (exit status unknown)"
