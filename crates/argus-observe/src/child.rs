@@ -90,6 +90,8 @@ pub enum SpawnError {
 pub struct Ended {
     /// Its exit code, or −N when signal N killed it.
     pub code: i32,
+    /// The kernel wrote its memory to a file, or to a program that takes such.
+    pub core_dumped: bool,
 }
 
 impl Ended {
@@ -107,6 +109,7 @@ impl Ended {
         let signal = status.signal().unwrap_or(0);
         Self {
             code: status.code().unwrap_or(-signal),
+            core_dumped: status.core_dumped(),
         }
     }
 }
@@ -228,7 +231,13 @@ mod tests {
 
     #[test]
     fn the_shell_code_follows_the_shells() {
-        let check = |code: i32, shell: u8| assert_eq!(Ended { code }.shell_code(), shell);
+        let check = |code: i32, shell: u8| {
+            let ended = Ended {
+                code,
+                core_dumped: false,
+            };
+            assert_eq!(ended.shell_code(), shell);
+        };
         check(0, 0);
         check(7, 7);
         check(255, 255);
@@ -239,6 +248,9 @@ mod tests {
     #[test]
     fn a_status_becomes_a_code() {
         assert_eq!(Ended::of(ExitStatus::from_raw(3 << 8)).code, 3);
-        assert_eq!(Ended::of(ExitStatus::from_raw(9)).code, -9);
+        let killed = Ended::of(ExitStatus::from_raw(9));
+        assert_eq!((killed.code, killed.core_dumped), (-9, false));
+        let dumped = Ended::of(ExitStatus::from_raw(6 | 0x80));
+        assert_eq!((dumped.code, dumped.core_dumped), (-6, true));
     }
 }
