@@ -104,7 +104,8 @@ laws! {
     runs:
         a_run_is_chosen_by_what_people_call_it,
         living_children_are_those_of_this_very_run,
-        rows_are_told_apart_by_their_run;
+        rows_are_told_apart_by_their_run,
+        a_run_begins_with_its_earliest_row;
     sessions:
         a_session_is_numbered_from_its_start_without_gaps,
         an_unknown_session_gets_a_start_of_its_own,

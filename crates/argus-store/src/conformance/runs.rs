@@ -5,7 +5,9 @@ use std::sync::Arc;
 use argus_model::ProducerId;
 
 use super::Bench;
-use super::fixture::{described, end, log, metric, process_event, producer, sample, span, subject};
+use super::fixture::{
+    at, described, end, log, metric, process_event, producer, sample, span, subject,
+};
 use crate::Batch;
 use crate::batch::{
     LogRow, MetricRow, Parent, ProcessEventRow, ProducerRow, RunKey, SampleRow, Subject,
@@ -186,4 +188,22 @@ pub(super) fn rows_are_told_apart_by_their_run(bench: &mut Bench) {
         ];
         assert_eq!(found, [(); 6].map(|()| expected), "{run}");
     }
+}
+
+pub(super) fn a_run_begins_with_its_earliest_row(bench: &mut Bench) {
+    bench.commit(&Batch {
+        samples: vec![sample(1, 5), sample(1, 7), sample(2, 1)],
+        logs: vec![log(1, 4, "line"), log(2, 3, "line")],
+        process_events: vec![process_event(1, 2, "started"), process_event(2, 3, "event")],
+        metrics: vec![metric(1, 9, "metric", 1.0)],
+        ..Batch::default()
+    });
+    let runs = bench.store.runs(&ProcessFilter::default(), Page::newest(9));
+    let mut begun: Vec<_> = runs
+        .unwrap()
+        .iter()
+        .map(|r| (r.run.pid, r.started_at))
+        .collect();
+    begun.sort_unstable();
+    assert_eq!(begun, [(1, at(2)), (2, at(1))]);
 }

@@ -3,8 +3,11 @@
 //! The first columns of three of these tables are the documents' own, in their format; ours stand
 //! behind them.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use argus_model::Timestamp;
+use foldhash::HashMap;
 use rusqlite::{Connection, ToSql, params};
 
 use super::known::Known;
@@ -26,6 +29,7 @@ pub(super) fn write(
     batch: &Batch,
     tally: &mut Tally,
 ) -> rusqlite::Result<()> {
+    begin_runs(connection, known, batch)?;
     insert_samples(connection, known, &batch.samples)?;
     insert_logs(connection, known, &batch.logs)?;
     insert_events(connection, known, &batch.process_events)?;
@@ -35,6 +39,37 @@ pub(super) fn write(
     tally.logs += length(batch.logs.len());
     tally.process_events += length(batch.process_events.len());
     tally.metrics += length(batch.metrics.len());
+    Ok(())
+}
+
+/// Notes the runs that the rows are about, each as of its earliest row: a run that is known is not
+/// looked at again with every row.
+fn begin_runs(connection: &Connection, known: &mut Known, batch: &Batch) -> rusqlite::Result<()> {
+    let samples = batch.samples.iter().map(|row| (&row.subject, row.at));
+    let logs = batch.logs.iter().map(|row| (&row.subject, row.at));
+    let events = batch
+        .process_events
+        .iter()
+        .map(|row| (&row.subject, row.at));
+    let metrics = batch.metrics.iter().map(|row| (&row.subject, row.at));
+    let mut places = HashMap::default();
+    let mut begun: Vec<(&Arc<Subject>, Timestamp)> = Vec::new();
+    for (subject, at) in samples.chain(logs).chain(events).chain(metrics) {
+        match places.entry(Arc::as_ptr(subject)) {
+            Entry::Vacant(place) => {
+                place.insert(begun.len());
+                begun.push((subject, at));
+            }
+            Entry::Occupied(place) => {
+                let (_, begun) = &mut begun[*place.get()];
+                *begun = at.min(*begun);
+            }
+        }
+    }
+    begun.sort_by_key(|(_, at)| *at);
+    for (subject, at) in begun {
+        runs::run_id(connection, known, subject, at)?;
+    }
     Ok(())
 }
 
