@@ -9,8 +9,8 @@ use crate::failure::Refusal;
 use crate::moment::{self, When};
 use crate::output::Format;
 use crate::{
-    analyze, collector, completions, doctor, export, gaze, logs, man, metrics, query, run, status,
-    traces, verify, watch,
+    analyze, autopsy, collector, completions, doctor, export, gaze, logs, man, metrics, query, run,
+    status, traces, verify, watch,
 };
 
 /// A flight recorder for programs: what they are doing now, and everything they did
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Run(run::Args),
     Gaze(gaze::Args),
     Watch(watch::Args),
+    Autopsy(autopsy::Args),
     Status(status::Args),
     Traces(traces::Args),
     Logs(logs::Args),

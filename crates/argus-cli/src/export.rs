@@ -4,7 +4,7 @@
 //! being written neither holds it up nor needs memory. A damaged database is first saved row by
 //! row into a new one, which then is exported or kept.
 
-mod rows;
+pub(crate) mod rows;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};

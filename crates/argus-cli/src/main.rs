@@ -13,6 +13,7 @@ mod run;
 mod watch;
 
 mod analyze;
+mod autopsy;
 mod listing;
 mod logs;
 mod metrics;
@@ -59,6 +60,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(args, &data()?),
         Command::Gaze(args) => gaze::run(args, &data()?),
         Command::Watch(args) => watch::run(args, &data()?),
+        Command::Autopsy(args) => autopsy::run(args, &data()?),
         Command::Status(args) => status::run(args, &data()?),
         Command::Traces(args) => traces::run(args, &data()?),
         Command::Logs(args) => logs::run(args, &data()?),

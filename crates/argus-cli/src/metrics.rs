@@ -155,7 +155,7 @@ impl<'a> From<&'a StoredMetric> for Metric<'a> {
             name: &metric.name,
             value: metric.value,
             unit: &metric.unit,
-            attributes: attributes(metric),
+            attributes: attributes(metric.attributes.as_deref()),
         }
     }
 }
@@ -222,19 +222,19 @@ impl Listed for StoredMetric {
             self.pid.to_string().into(),
             self.value.to_string().into(),
             Cell::from(&self.unit),
-            named(self).into(),
+            named(&self.name, self.attributes.as_deref()).into(),
         ]
     }
 }
 
-fn attributes(metric: &StoredMetric) -> Option<Object> {
-    serde_json::from_str(metric.attributes.as_deref()?).ok()
+fn attributes(json: Option<&str>) -> Option<Object> {
+    serde_json::from_str(json?).ok()
 }
 
 /// `queue_depth {queue=orders}`
-fn named(metric: &StoredMetric) -> String {
-    let Some(Object(attributes)) = attributes(metric) else {
-        return metric.name.clone();
+pub(crate) fn named(name: &str, json: Option<&str>) -> String {
+    let Some(Object(attributes)) = attributes(json) else {
+        return name.to_owned();
     };
     let pairs: Vec<String> = attributes
         .iter()
@@ -243,5 +243,5 @@ fn named(metric: &StoredMetric) -> String {
             other => format!("{key}={other}"),
         })
         .collect();
-    format!("{} {{{}}}", metric.name, pairs.join(", "))
+    format!("{name} {{{}}}", pairs.join(", "))
 }

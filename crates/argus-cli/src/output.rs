@@ -176,7 +176,8 @@ impl Table {
         Ok(())
     }
 
-    fn render(&self, screen: Screen) -> String {
+    /// The table as text.
+    pub(crate) fn render(&self, screen: Screen) -> String {
         let widths = self.widths();
         let headings: Vec<Cell> = self
             .columns
@@ -237,7 +238,16 @@ pub(crate) struct Screen {
 impl Screen {
     /// The one behind standard output.
     pub(crate) fn of_stdout() -> Self {
-        if !io::stdout().is_terminal() {
+        Self::behind(&io::stdout())
+    }
+
+    /// The one behind standard error.
+    pub(crate) fn of_stderr() -> Self {
+        Self::behind(&io::stderr())
+    }
+
+    fn behind(stream: &impl IsTerminal) -> Self {
+        if !stream.is_terminal() {
             return Self::default();
         }
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());

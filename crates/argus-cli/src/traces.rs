@@ -75,8 +75,8 @@ struct Captured {
 }
 
 impl Captured {
-    fn of(span: &StoredSpan) -> Self {
-        let json = span.captured.as_deref().unwrap_or("{}");
+    fn of(captured: Option<&str>) -> Self {
+        let json = captured.unwrap_or("{}");
         // What does not parse was not written by us; the span is worth showing without it.
         serde_json::from_str(json).unwrap_or_default()
     }
@@ -113,7 +113,7 @@ pub(crate) struct Span<'a> {
 
 impl<'a> From<&'a StoredSpan> for Span<'a> {
     fn from(span: &'a StoredSpan) -> Self {
-        let captured = Captured::of(span);
+        let captured = Captured::of(span.captured.as_deref());
         Self {
             id: span.id,
             process: &span.process,
@@ -211,15 +211,9 @@ impl Listed for StoredSpan {
 }
 
 /// `prices.load(rows='10') → 'done'`, or the exception's own line in place of the result.
-fn call(span: &StoredSpan) -> String {
-    let captured = Captured::of(span);
-    let arguments: Vec<String> = captured
-        .arguments
-        .iter()
-        .flat_map(|Object(entries)| entries)
-        .map(|(name, value)| format!("{name}={}", leaf(value)))
-        .collect();
-    let mut text = format!("{}({})", span.process, arguments.join(", "));
+pub(crate) fn call(span: &StoredSpan) -> String {
+    let captured = Captured::of(span.captured.as_deref());
+    let mut text = called_with(&span.process, &captured);
     if let Some(exception) = &span.exception {
         text.push_str(" ✗ ");
         text.push_str(summary(exception));
@@ -228,6 +222,26 @@ fn call(span: &StoredSpan) -> String {
         text.push_str(&leaf(result));
     }
     text
+}
+
+/// `prices.load(rows='10')`, of a call that is open.
+pub(crate) fn called(process: &str, captured: Option<&str>) -> String {
+    called_with(process, &Captured::of(captured))
+}
+
+/// What the call of an open span was given, by name.
+pub(crate) fn arguments(captured: Option<&str>) -> Option<Object> {
+    Captured::of(captured).arguments
+}
+
+fn called_with(process: &str, captured: &Captured) -> String {
+    let arguments: Vec<String> = captured
+        .arguments
+        .iter()
+        .flat_map(|Object(entries)| entries)
+        .map(|(name, value)| format!("{name}={}", leaf(value)))
+        .collect();
+    format!("{process}({})", arguments.join(", "))
 }
 
 fn leaf(value: &Value) -> String {

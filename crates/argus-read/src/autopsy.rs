@@ -25,11 +25,16 @@ pub use series::{Quantity, Series};
 /// Events, samples and failures of so long before the end are told.
 pub const LAST: Duration = Duration::from_secs(60);
 
-/// What belongs to a run is recorded by the time its end is, or soon after.
-const AFTERWARDS: Duration = Duration::from_secs(10);
+/// What belongs to a run was recorded between its beginning and its end, or so long before or after.
+const SLACK: Duration = Duration::from_secs(10);
 
 /// The event that says how a run ended.
 const TERMINATED: &str = "terminated";
+
+/// SIGINT, as an exit code.
+const INTERRUPTED: i32 = -2;
+/// SIGPIPE, as an exit code.
+const BROKEN_PIPE: i32 = -13;
 
 /// How much is told at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,12 +140,13 @@ impl Autopsy {
         series::all(&self.samples.rows, &self.metrics.rows)
     }
 
-    /// Whether it died badly, by what the run itself tells: by a signal, or with a code other than 0
-    /// while work was open or had just failed. (A plain code is an answer: `grep` that finds nothing.)
+    /// Whether it died badly: by a signal, or with a code other than 0 while work was open or had just
+    /// failed. A plain code is an answer (`grep` that finds nothing), and so are the signals by which a
+    /// person at a terminal or a closed pipe ends a program.
     pub fn is_crash(&self) -> bool {
         let unfinished = self.open_spans() > 0 || !self.failed.rows.is_empty();
         self.ended.is_some_and(|ended| match ended.exit_code {
-            Some(0) | None => false,
+            Some(0 | INTERRUPTED | BROKEN_PIPE) | None => false,
             Some(code) => code < 0 || unfinished,
         })
     }
@@ -268,12 +274,16 @@ impl Asked<'_> {
         ProcessFilter {
             time: TimeRange {
                 from: Some(from),
-                to: Some(self.until.plus(AFTERWARDS)),
+                to: Some(self.until.plus(SLACK)),
             },
             run: Some(self.run.id),
             pid: Some(self.run.run.pid),
             ..ProcessFilter::default()
         }
+    }
+
+    fn begun(&self) -> Timestamp {
+        self.run.started_at.minus(SLACK)
     }
 
     fn last_minute<T>(
@@ -288,7 +298,7 @@ impl Asked<'_> {
 
     fn logs(&self, limit: usize) -> Result<Newest<StoredLog>, ReadError> {
         let page = Page::newest(limit.saturating_add(1));
-        let rows = self.store.logs(&self.filter(self.run.started_at), page)?;
+        let rows = self.store.logs(&self.filter(self.begun()), page)?;
         Ok(newest(rows, limit))
     }
 
@@ -297,7 +307,7 @@ impl Asked<'_> {
         if !samples.rows.is_empty() {
             return Ok(samples);
         }
-        let filter = self.filter(self.run.started_at);
+        let filter = self.filter(self.begun());
         let last = self.store.samples(&filter, Page::newest(1))?;
         Ok(newest(last, 1))
     }

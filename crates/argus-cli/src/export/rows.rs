@@ -8,7 +8,7 @@ use crate::moment::iso;
 use crate::ordered::Object;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Run<'a> {
+pub(crate) struct Run<'a> {
     id: i64,
     app_name: &'a str,
     process_name: &'a str,
@@ -39,7 +39,7 @@ impl<'a> From<&'a StoredRun> for Run<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ProcessEvent<'a> {
+pub(crate) struct ProcessEvent<'a> {
     id: i64,
     timestamp: String,
     app_name: &'a str,
@@ -47,6 +47,7 @@ pub(super) struct ProcessEvent<'a> {
     pid: u32,
     event_type: &'a str,
     exit_code: Option<i32>,
+    detail: Option<Data>,
 }
 
 impl<'a> From<&'a StoredProcessEvent> for ProcessEvent<'a> {
@@ -59,6 +60,7 @@ impl<'a> From<&'a StoredProcessEvent> for ProcessEvent<'a> {
             pid: event.pid,
             event_type: &event.event_type,
             exit_code: event.exit_code,
+            detail: event.detail.as_deref().map(Data::of),
         }
     }
 }

@@ -3,16 +3,19 @@
 //! The program behaves as if it had been started without us: its streams and signals pass through,
 //! and its exit code is ours. Meanwhile its lines are kept as log entries, it is measured, and what
 //! it records itself goes to the same database, which it is told by its environment. Nothing is
-//! printed but what concerns the recording itself, on standard error, before or after.
+//! printed but what concerns the recording itself, on standard error, before or after, and, when the
+//! program dies badly, what it was doing.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
 use argus_model::record::LogSource;
 use argus_observe::child::{Child, Ended, FORWARDED, Launch, Streams};
+use argus_observe::oom::OomWatch;
 use argus_observe::platform::{self, Signals};
 use argus_observe::process;
 use argus_observe::sample::Sampler;
@@ -20,6 +23,7 @@ use argus_observe::tail::{Follower, StartAt};
 use argus_observe::wake::Bell;
 use argus_tui::sanitize;
 
+use crate::autopsy;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::gaze::observers::{self, Interval};
@@ -35,7 +39,11 @@ Examples:
   argus run --app-name Terrain --logfile terrain.log -- ./terrain_sim --seed 42
 
 Returns the program's exit code, 128 + N when signal N ended it; 127 when there is no such command,
-126 when it cannot be executed.")]
+126 when it cannot be executed.
+
+When a signal ends it (other than SIGINT and SIGPIPE), or when it leaves with a code other than 0
+while calls are open or have just failed, a short report follows on standard error: what it was doing.
+`argus autopsy` tells more.")]
 pub(crate) struct Args {
     /// Name of the application; the program's file name otherwise (python3 for a script)
     #[arg(long, value_name = "NAME")]
@@ -46,6 +54,9 @@ pub(crate) struct Args {
     /// Measure every so many seconds; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     interval: Interval,
+    /// Print no report when the program dies badly
+    #[arg(long)]
+    no_autopsy: bool,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -83,16 +94,27 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         logfiles,
         interval: args.interval,
     };
+    let pid = child.target().pid;
     let ended = session.hold(child, follower)?;
-    let terminated = Event {
-        exit_code: Some(ended.code),
-        ..Event::plain("terminated")
-    };
-    session.recorder.event(&session.subject, &terminated);
-    if let Some(complaint) = session.recorder.settle(data).complaint(data) {
+    let settled = session.recorder.settle(data);
+    if let Some(complaint) = settled.complaint(data) {
         tell(&complaint);
     }
+    if settled.is_stored() && !args.no_autopsy {
+        report(pid, ended.code, data);
+    }
     Ok(Exit::Child(ended.shell_code()))
+}
+
+/// Tells what the program was doing if it has died badly, whoever reads standard error: a log of
+/// unattended work is where such a report is wanted most.
+fn report(pid: u32, code: i32, data: &DataDir) {
+    match autopsy::after_death(pid, code, data) {
+        Ok(None) => {}
+        // Nobody is left to tell when standard error is closed.
+        Ok(Some(text)) => drop(io::stderr().lock().write_all(text.as_bytes())),
+        Err(error) => tell(&format!("no crash report: {error}")),
+    }
 }
 
 /// What the program needs to record itself to the same place.
@@ -127,6 +149,11 @@ fn tell(message: &str) {
     let _ = writeln!(io::stderr(), "argus: {}", sanitize(message));
 }
 
+fn locked(kills: &Mutex<OomWatch>) -> MutexGuard<'_, OomWatch> {
+    // Readings are replaced whole: a panic elsewhere has left none half-way.
+    kills.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One program being run.
 struct Session {
     subject: Subject,
@@ -137,6 +164,7 @@ struct Session {
 
 impl Session {
     fn hold(&self, child: Child<'_>, follower: Follower) -> io::Result<Ended> {
+        let kills = Mutex::new(OomWatch::attach(child.target().pid));
         let begun = platform::monotonic_now();
         self.recorder.event(&self.subject, &Event::plain("started"));
         let stop = Bell::new()?;
@@ -146,6 +174,7 @@ impl Session {
                 scope.spawn(|| {
                     observers::measure(sampler, begun, self.interval, &stop, |reading| {
                         self.recorder.sample(&self.subject, &reading);
+                        locked(&kills).renew();
                     });
                 });
             }
@@ -162,7 +191,15 @@ impl Session {
                 self.recorder.line(&self.subject, source, "", &line);
             });
             stop.ring();
-            ended
+            let ended = ended?;
+            let death = locked(&kills).explain(Some(ended.code), Some(ended.core_dumped));
+            let terminated = Event {
+                exit_code: Some(ended.code),
+                detail: &death.detail(),
+                ..Event::plain("terminated")
+            };
+            self.recorder.event(&self.subject, &terminated);
+            Ok(ended)
         })
     }
 }

@@ -9,6 +9,7 @@ const COMMANDS: &[&str] = &[
     "run",
     "gaze",
     "watch",
+    "autopsy",
     "status",
     "traces",
     "logs",
@@ -40,6 +41,7 @@ fn help_names_every_command_and_the_exit_codes() {
       run          Start a program and record it: exit code, output, CPU, memory, what it records itself
       gaze         Watch a running process from outside: CPU, memory, threads, log files, its end
       watch        Watch programs live: open calls, CPU, memory, what just ended
+      autopsy      Tell how a program ended and what it was doing: a crash report
       status       Show what is recorded, what was lost and why, and how the collector is
       traces       List calls that ended, the newest last
       logs         List recorded log lines, the newest last

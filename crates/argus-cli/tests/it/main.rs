@@ -6,6 +6,7 @@ mod observed;
 mod pty;
 mod recording;
 
+mod autopsy;
 mod collector;
 mod damage;
 mod doctor;

@@ -127,7 +127,7 @@ pub(crate) fn producer() -> ProducerId {
     }
 }
 
-fn subject() -> Arc<Subject> {
+pub(crate) fn subject() -> Arc<Subject> {
     Arc::new(Subject {
         run: producer().into(),
         app_name: "prices".into(),
@@ -198,7 +198,8 @@ pub(crate) fn introduction() -> Batch {
     }
 }
 
-fn sample() -> Batch {
+/// The rows of [`Recording::sample`].
+pub(crate) fn sample() -> Batch {
     Batch {
         opened: vec![open_span(4, "prices.wait")],
         ended: vec![

@@ -11,6 +11,7 @@ const READERS: &[&[&str]] = &[
     &["traces"],
     &["logs"],
     &["metrics"],
+    &["autopsy"],
     &["analyze"],
     &["query", "SELECT 1"],
 ];
