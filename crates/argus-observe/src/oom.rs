@@ -7,9 +7,9 @@
 //! who was in its group is gone; otherwise it is only likely, unless the kernel's log, where it may
 //! be read, names the process.
 //!
-//! What is compared is at most a minute old ([`OomWatch::renew`]), so that a kill of long ago is not
-//! held against the kernel for ever, and at least half a minute (or as old as the watch): between
-//! the kernel's count and the end of a large process there can be seconds.
+//! Counts are compared with those of half a minute before or more ([`OomWatch::renew`]): between the
+//! kernel's count and the end of a large process there can be seconds. They are renewed soon after,
+//! so that a kill of long ago is not held against the kernel for ever.
 //!
 //! No descriptor is kept. It would not help: once a control group is removed, the files of it that
 //! are still open only answer `ENODEV`, and the machine's count has to do.
@@ -26,8 +26,11 @@ use argus_model::death::{Cause, Death, Evidence};
 use crate::platform;
 use group::Group;
 
-/// How old a reading becomes before it is renewed, and at least before it is given up.
-const RENEW_EVERY: Duration = Duration::from_secs(30);
+/// How often the count is looked at, and how old a reading becomes at least before it is given up.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// How often who is in the group, and which group it is, are found out anew.
+const RENEW_EVERY: Duration = Duration::from_secs(300);
 
 /// What the kernel had counted while a process lived.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub struct OomWatch {
     /// What is compared when the process has died.
     older: Reading,
     newer: Reading,
+    looked_at: Monotonic,
 }
 
 /// The counts at one moment; what may not be read, or does not exist here, is absent.
@@ -47,27 +51,35 @@ struct Reading {
 }
 
 impl OomWatch {
-    /// Begins to watch a living process. Reads five small files, about 100 µs.
+    /// Begins to watch a living process. Reads five files, which takes about 300 µs: more than a
+    /// process that lives for a moment is worth.
     pub fn attach(pid: u32) -> Self {
         let reading = Reading::take(pid);
         Self {
             pid,
+            looked_at: reading.at,
             older: reading.clone(),
             newer: reading,
         }
     }
 
-    /// Reads the counts anew, if that is due; to be called now and then while the process lives, with
-    /// every sample for instance. Two clock readings where it is not due.
+    /// Keeps what is compared up to date; to be called now and then while the process lives, with
+    /// every sample for instance. Reads the clock, and every half minute one small file.
     pub fn renew(&mut self) {
-        if platform::monotonic_now().since(self.newer.at) >= RENEW_EVERY {
-            self.advance();
+        let now = platform::monotonic_now();
+        if now.since(self.looked_at) >= LOOK_EVERY {
+            self.look(now);
         }
     }
 
-    fn advance(&mut self) {
-        let reading = Reading::take(self.pid);
-        self.older = std::mem::replace(&mut self.newer, reading);
+    fn look(&mut self, now: Monotonic) {
+        self.looked_at = now;
+        if self.older.at != self.newer.at {
+            self.older = self.newer.clone();
+        }
+        if now.since(self.newer.at) >= RENEW_EVERY || !self.newer.holds() {
+            self.newer = Reading::take(self.pid);
+        }
     }
 
     /// Why the process, which has just ended, did so. `code` is its exit code, −N for signal N.
@@ -116,6 +128,14 @@ impl Reading {
             at: platform::monotonic_now(),
             group: Group::of(pid),
             machine: machine_count(),
+        }
+    }
+
+    /// Whether nothing has been counted since.
+    fn holds(&self) -> bool {
+        match &self.group {
+            Some(group) => group.kills_since() == Some(0),
+            None => machine_count() == self.machine,
         }
     }
 }

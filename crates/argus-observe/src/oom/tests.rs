@@ -52,11 +52,19 @@ fn a_reading_is_kept_until_the_next_but_one() {
     let mut watch = OomWatch::attach(std::process::id());
     let attached = watch.older.at;
     watch.renew();
-    assert_eq!(watch.newer.at, attached, "not due");
-    watch.advance();
-    assert_eq!(watch.older.at, attached);
+    assert_eq!(watch.looked_at, attached, "not due");
+    let after = |duration: Duration| {
+        let nanos = attached.nanos() + u64::try_from(duration.as_nanos()).unwrap();
+        Monotonic::from_nanos(nanos)
+    };
+    watch.look(after(RENEW_EVERY));
     let second = watch.newer.at;
-    watch.advance();
+    assert_ne!(second, attached);
+    assert_eq!(
+        watch.older.at, attached,
+        "it is what is compared for a while"
+    );
+    watch.look(after(RENEW_EVERY + LOOK_EVERY));
     assert_eq!(watch.older.at, second);
 }
 
@@ -220,6 +228,27 @@ fn a_victim_is_known_by_those_who_are_left() {
     let counted = watch.older.group.as_ref().unwrap();
     assert!(counted.has_lost_fewer_than(1, greedy.child.id()));
     assert_eq!(watch.explain(Some(-9), None).cause, Cause::OutOfMemory);
+}
+
+#[test]
+fn a_kill_of_long_ago_is_not_held_against_the_kernel() {
+    let Some(group) = SmallGroup::make("before") else {
+        return;
+    };
+    let mut killed = group.member("killed", "sleep 60");
+    let mut watch = killed.watch();
+    let mut greedy = group.member("greedy", GREEDY);
+    greedy.release();
+    assert_eq!(greedy.wait(), Some(-9));
+    let now = watch.looked_at;
+    watch.look(now);
+    let counted = |watch: &OomWatch| watch.older.group.as_ref().unwrap().kills_since();
+    assert_eq!(counted(&watch), Some(1), "just now");
+    watch.look(now);
+    assert_eq!(counted(&watch), Some(0), "half a minute later");
+    killed.child.kill().unwrap();
+    assert_eq!(killed.wait(), Some(-9));
+    assert_eq!(watch.explain(Some(-9), None).cause, Cause::Signal);
 }
 
 #[test]
