@@ -42,6 +42,7 @@ pub mod tail;
 pub mod threads;
 pub mod wake;
 
+mod cgroup;
 mod errand;
 mod stat;
 

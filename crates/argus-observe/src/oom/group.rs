@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{count, risen};
+use crate::cgroup::{Place, group_of, mount_of};
 
 /// Where a group with more processes than fit into this is not looked through.
 const MOST_MEMBERS_BYTES: usize = 4096;
@@ -24,9 +25,9 @@ pub(super) struct Group {
 impl Group {
     /// The group of this process, if it can be read from here.
     pub(super) fn of(pid: u32) -> Option<Self> {
-        let membership = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let (folder, events) = find(&membership, &mounts, |file| file.exists())?;
+        let (folder, events) = find(&groups, &mounts, |file| file.exists())?;
         let kills = count(&fs::read_to_string(&events).ok()?)?;
         let is_own = events.parent() == Some(&folder);
         let members = is_own.then(|| members(&folder)).flatten();
@@ -69,65 +70,18 @@ fn members(folder: &Path) -> Option<HashSet<u32>> {
 
 /// The folder of the group, and the file that counts for it: of version 1 where memory is accounted
 /// for there, else of the nearest group of version 2 that accounts for memory.
-fn find(
-    membership: &str,
-    mounts: &str,
-    exists: impl Fn(&Path) -> bool,
-) -> Option<(PathBuf, PathBuf)> {
-    let lines = || membership.lines().filter_map(parse_membership);
-    let of_version_1 = lines().find(|(controllers, _)| controllers.split(',').any(is_memory));
-    if let Some((_, path)) = of_version_1 {
-        let folder = mounted(mounts, path, |kind, options| {
-            kind == "cgroup" && options.split(',').any(is_memory)
-        })?;
+fn find(groups: &str, mounts: &str, exists: impl Fn(&Path) -> bool) -> Option<(PathBuf, PathBuf)> {
+    if let Some(group) = group_of(groups, "memory") {
+        let folder = mount_of(mounts, Some("memory"), group)?.folder;
         let events = folder.join("memory.oom_control");
         return Some((folder, events));
     }
-    let (_, path) = lines().find(|(controllers, _)| controllers.is_empty())?;
-    let folder = mounted(mounts, path, |kind, _| kind == "cgroup2")?;
-    let depth = Path::new(path).components().count();
-    let counting = folder.ancestors().take(depth);
-    let events = counting
+    let Place { root, folder } = mount_of(mounts, None, group_of(groups, "")?)?;
+    let within = folder.ancestors().take_while(|it| it.starts_with(&root));
+    let events = within
         .map(|folder| folder.join("memory.events.local"))
         .find(|file| exists(file))?;
     Some((folder, events))
-}
-
-fn is_memory(word: &str) -> bool {
-    word == "memory"
-}
-
-/// `4:memory:/some/group`: controllers and path.
-fn parse_membership(line: &str) -> Option<(&str, &str)> {
-    let mut fields = line.splitn(3, ':').skip(1);
-    Some((fields.next()?, fields.next()?))
-}
-
-/// Where a path of a hierarchy is mounted; `is_it` is given a mount's type and its super options.
-fn mounted(mounts: &str, path: &str, is_it: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
-    // Outside of our cgroup namespace, or removed already.
-    if path.starts_with("/..") || path.ends_with(" (deleted)") {
-        return None;
-    }
-    mounts.lines().find_map(|line| {
-        let (place, what) = line.split_once(" - ")?;
-        let mut what = what.split(' ');
-        let (kind, options) = (what.next()?, what.nth(1)?);
-        let mut place = place.split(' ').skip(3);
-        let (root, point) = (place.next()?, place.next()?);
-        let below = Path::new(path).strip_prefix(root).ok();
-        let below = below.filter(|_| is_it(kind, options))?;
-        Some(Path::new(&unescaped(point)).join(below))
-    })
-}
-
-/// A path as the mount table writes it: spaces and the like in octal.
-fn unescaped(text: &str) -> String {
-    let codes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n")];
-    let plain = codes.iter().fold(text.to_owned(), |text, (code, plain)| {
-        text.replace(code, plain)
-    });
-    plain.replace("\\134", "\\")
 }
 
 #[cfg(test)]

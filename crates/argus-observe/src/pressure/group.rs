@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use super::{CGROUP, Value, read_pressures, system};
+use crate::cgroup::{Place, group_of, mount_of};
 
 /// The control groups that a process belongs to. It may be moved: what is looked up once is worth
 /// looking up again now and then.
@@ -13,13 +14,6 @@ pub struct Cgroup {
     unified: Option<Place>,
     memory: Option<Place>,
     cpu: Option<Place>,
-}
-
-/// A group as a folder, and the folder of the topmost group that can be seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    root: PathBuf,
-    folder: PathBuf,
 }
 
 /// Version 1 says "no limit" as the largest number of whole pages.
@@ -191,42 +185,6 @@ fn number(text: &str) -> Option<u64> {
 
 fn float(number: u64) -> f64 {
     number as f64
-}
-
-/// The path behind a controller, from lines of `number:controllers:path`; version 2 names none.
-fn group_of<'a>(groups: &'a str, controller: &str) -> Option<&'a Path> {
-    groups.lines().find_map(|line| {
-        let (_, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        let is_meant = controllers.split(',').any(|name| name == controller);
-        is_meant.then(|| Path::new(path))
-    })
-}
-
-/// Where the kernel shows this group, from the lines of `mountinfo`: `… root place … - type … options`.
-/// A group outside of what is mounted (seen from within a container) is shown nowhere.
-fn mount_of(mounts: &str, controller: Option<&str>, group: &Path) -> Option<Place> {
-    if group.components().any(|part| part == Component::ParentDir) {
-        return None;
-    }
-    mounts.lines().find_map(|line| {
-        let (front, back) = line.split_once(" - ")?;
-        let mut back = back.split(' ');
-        let is_meant = match (back.next()?, controller) {
-            ("cgroup2", None) => true,
-            ("cgroup", Some(controller)) => back
-                .nth(1)
-                .is_some_and(|options| options.split(',').any(|option| option == controller)),
-            _ => false,
-        };
-        let mut front = front.split(' ').skip(3);
-        let (root, place) = (front.next()?, Path::new(front.next()?));
-        let inside = group.strip_prefix(root).ok()?;
-        is_meant.then(|| Place {
-            root: place.to_owned(),
-            folder: place.join(inside),
-        })
-    })
 }
 
 #[cfg(test)]
