@@ -96,11 +96,12 @@ impl Errand {
     pub(crate) fn collect(&mut self) -> Option<Exit> {
         if self.ended.is_none() {
             self.ended = match self.process.try_wait() {
-                Ok(status) => status.map(|status| Exit {
-                    code: Some(Ended::of(status).code),
+                Ok(status) => status.map(Ended::of).map(|ended| Exit {
+                    code: Some(ended.code),
+                    core_dumped: Some(ended.core_dumped),
                 }),
                 // Somebody else has collected it.
-                Err(_) => Some(Exit { code: None }),
+                Err(_) => Some(Exit::default()),
             };
         }
         self.ended

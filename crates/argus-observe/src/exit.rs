@@ -33,10 +33,12 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A process has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Exit {
     /// Its exit code, −N when signal N killed it, `None` when the kernel does not tell.
     pub code: Option<i32>,
+    /// Whether its memory was written to a core file, `None` when the kernel does not tell.
+    pub core_dumped: Option<bool>,
 }
 
 /// Waits for the end of one process.
@@ -329,9 +331,12 @@ impl Process {
     /// How it ended, if that is known or `last_chance` has come.
     fn exit(&self, last_chance: bool) -> Option<Exit> {
         match platform::exit_status(self.instance.pid, self.pidfd.as_ref(), self.stat.as_ref()) {
-            ExitStatus::Code(code) => Some(Exit { code: Some(code) }),
+            ExitStatus::Ended { code, core_dumped } => Some(Exit {
+                code: Some(code),
+                core_dumped: Some(core_dumped),
+            }),
             ExitStatus::NotYet if !last_chance => None,
-            ExitStatus::NotYet | ExitStatus::Untold => Some(Exit { code: None }),
+            ExitStatus::NotYet | ExitStatus::Untold => Some(Exit::default()),
         }
     }
 }

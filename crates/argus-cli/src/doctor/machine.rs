@@ -107,7 +107,7 @@ fn pidfd(opened: io::Result<()>) -> Finding {
 
 fn exit_codes(told: io::Result<ExitStatus>) -> Finding {
     match told {
-        Ok(ExitStatus::Code(_)) => Finding::ok("exit codes", "known for every process"),
+        Ok(ExitStatus::Ended { .. }) => Finding::ok("exit codes", "known for every process"),
         Ok(ExitStatus::NotYet | ExitStatus::Untold) => Finding::off(
             "exit codes",
             "of programs that `argus run` did not start: known only if the parent is slow to ask",

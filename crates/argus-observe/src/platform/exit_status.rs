@@ -21,8 +21,13 @@ use crate::stat;
 /// What is known about a process's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Its exit code, or −N when signal N killed it.
-    Code(i32),
+    /// It has ended.
+    Ended {
+        /// Its exit code, or −N when signal N killed it.
+        code: i32,
+        /// The kernel wrote its memory to a file, or to a program that takes such.
+        core_dumped: bool,
+    },
     /// Nothing yet: it lives, or is just being collected. Ask again.
     NotYet,
     /// This kernel will not tell.
@@ -35,13 +40,11 @@ pub enum ExitStatus {
 /// Costs one system call where the kernel knows, four where a zombie must be looked at.
 pub fn exit_status(pid: u32, pidfd: Option<&impl AsFd>, stat: Option<&File>) -> ExitStatus {
     let told = pidfd.map_or(ExitStatus::Untold, |pidfd| ask_pidfd(pidfd));
-    if let ExitStatus::Code(_) = told {
+    if let ExitStatus::Ended { .. } = told {
         return told;
     }
-    match stat.and_then(|stat| zombie_status(pid, stat)) {
-        Some(status) => ExitStatus::Code(status),
-        None => told,
-    }
+    stat.and_then(|stat| zombie_status(pid, stat))
+        .unwrap_or(told)
 }
 
 fn ask_pidfd(pidfd: &impl AsFd) -> ExitStatus {
@@ -59,7 +62,7 @@ fn ask_pidfd(pidfd: &impl AsFd) -> ExitStatus {
         )
     };
     if answer == 0 && info.mask & wanted != 0 {
-        return code_of(info.exit_code).map_or(ExitStatus::Untold, ExitStatus::Code);
+        return status_of(info.exit_code).unwrap_or(ExitStatus::Untold);
     }
     // Success without the bit: alive, a zombie, or a kernel between 6.13 and 6.15, which knows the
     // call but not the bit; the caller's patience tells these apart.
@@ -74,7 +77,7 @@ fn ask_pidfd(pidfd: &impl AsFd) -> ExitStatus {
 /// `exe` of a zombie is `ENOENT` for those who may trace it and `EACCES` for all others; only the
 /// former are shown the true status. It is asked first: had the process been collected between the
 /// two, the kept descriptor would fail.
-fn zombie_status(pid: u32, stat: &File) -> Option<i32> {
+fn zombie_status(pid: u32, stat: &File) -> Option<ExitStatus> {
     let may_trace = fs::read_link(format!("/proc/{pid}/exe"))
         .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     if !may_trace {
@@ -82,15 +85,29 @@ fn zombie_status(pid: u32, stat: &File) -> Option<i32> {
     }
     let mut space = [0; stat::MAX_BYTES];
     let length = stat.read_at(&mut space, 0).ok()?;
-    code_of(stat::zombie_wait_status(&space[..length])?)
+    status_of(stat::zombie_wait_status(&space[..length])?)
 }
 
 /// Exit code, or −N for signal N; `None` for a status that is not an end.
 pub(crate) fn code_of(wait_status: i32) -> Option<i32> {
+    match status_of(wait_status) {
+        Some(ExitStatus::Ended { code, .. }) => Some(code),
+        _ => None,
+    }
+}
+
+/// What a wait status says; `None` for one that is not an end.
+fn status_of(wait_status: i32) -> Option<ExitStatus> {
     if libc::WIFEXITED(wait_status) {
-        Some(libc::WEXITSTATUS(wait_status))
+        Some(ExitStatus::Ended {
+            code: libc::WEXITSTATUS(wait_status),
+            core_dumped: false,
+        })
     } else if libc::WIFSIGNALED(wait_status) {
-        Some(-libc::WTERMSIG(wait_status))
+        Some(ExitStatus::Ended {
+            code: -libc::WTERMSIG(wait_status),
+            core_dumped: libc::WCOREDUMP(wait_status),
+        })
     } else {
         None
     }
@@ -102,11 +119,12 @@ mod tests {
 
     #[test]
     fn a_wait_status_becomes_a_code_or_a_negative_signal() {
-        assert_eq!(code_of(0), Some(0));
-        assert_eq!(code_of(7 << 8), Some(7));
-        assert_eq!(code_of(9), Some(-9));
-        assert_eq!(code_of(11 | 0x80), Some(-11), "with a core dump");
-        assert_eq!(code_of(0x137f), None, "stopped is no end");
+        let ended = |code, core_dumped| Some(ExitStatus::Ended { code, core_dumped });
+        assert_eq!(status_of(0), ended(0, false));
+        assert_eq!(status_of(7 << 8), ended(7, false));
+        assert_eq!(status_of(9), ended(-9, false));
+        assert_eq!(status_of(11 | 0x80), ended(-11, true));
+        assert_eq!(status_of(0x137f), None, "stopped is no end");
     }
 
     #[test]
@@ -115,6 +133,6 @@ mod tests {
         let pidfd = super::super::pidfd_open(pid).unwrap();
         let stat = File::open("/proc/self/stat").unwrap();
         let status = exit_status(pid, Some(&pidfd), Some(&stat));
-        assert!(!matches!(status, ExitStatus::Code(_)), "{status:?}");
+        assert!(!matches!(status, ExitStatus::Ended { .. }), "{status:?}");
     }
 }

@@ -13,7 +13,10 @@ use crate::stranger::{Stranger, eventually};
 const LONG: Duration = Duration::from_secs(10);
 
 fn known(code: i32) -> Exit {
-    Exit { code: Some(code) }
+    Exit {
+        code: Some(code),
+        core_dumped: Some(false),
+    }
 }
 
 #[test]
