@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use argus_drain::elect::{Election, Lock};
 use argus_drain::{Collector, CollectorError, Death, IdleExit, Observer, Options, Reading};
 use argus_model::paths::DataDir;
-use argus_observe::exit::Watcher;
+use argus_observe::exit::{self, Watcher};
+use argus_observe::oom::OomWatch;
 use argus_observe::sample::Sampler;
 use argus_observe::wake::wait_any;
 use argus_spool::control::ControlPage;
@@ -128,6 +129,24 @@ struct Attached {
     /// asked with every look.
     watched: bool,
     sampler: Option<Sampler>,
+    /// From its first second on: one that dies sooner is not worth five files.
+    kills: Option<OomWatch>,
+}
+
+/// An end of which nobody can tell more.
+const UNKNOWN: argus_model::Death = argus_model::Death::of_code(None);
+
+impl Attached {
+    /// Why it has ended.
+    fn explain(&self, exit: exit::Exit) -> argus_model::Death {
+        match &self.kills {
+            Some(kills) => kills.explain(exit.code, exit.core_dumped),
+            None => argus_model::Death {
+                core_dumped: exit.core_dumped,
+                ..argus_model::Death::of_code(exit.code)
+            },
+        }
+    }
 }
 
 impl Outside {
@@ -173,6 +192,7 @@ impl Observer for Outside {
                     pid,
                     start_ticks,
                     exit_code: None,
+                    why: UNKNOWN,
                 });
             }
             self.watcher.remove(pid);
@@ -185,6 +205,7 @@ impl Observer for Outside {
                 start_ticks,
                 watched,
                 sampler,
+                kills: None,
             },
         );
     }
@@ -203,11 +224,12 @@ impl Observer for Outside {
     fn deaths(&mut self) -> Vec<Death> {
         let mut deaths = std::mem::take(&mut self.succeeded);
         for (ended, exit) in self.watcher.poll(Duration::ZERO).unwrap_or_default() {
-            if self.attached.contains_key(&ended.pid) {
+            if let Some(known) = self.attached.get(&ended.pid) {
                 deaths.push(Death {
                     pid: ended.pid,
                     start_ticks: ended.start_ticks,
                     exit_code: exit.code,
+                    why: known.explain(exit),
                 });
             }
         }
@@ -221,6 +243,7 @@ impl Observer for Outside {
                     pid: *pid,
                     start_ticks,
                     exit_code: None,
+                    why: UNKNOWN,
                 });
             }
         }
@@ -228,8 +251,10 @@ impl Observer for Outside {
     }
 
     fn sample(&mut self, pid: u32) -> Option<Reading> {
-        let sampler = self.attached.get_mut(&pid)?.sampler.as_mut()?;
-        let reading = sampler.sample().ok().flatten()?;
+        let attached = self.attached.get_mut(&pid)?;
+        let kills = attached.kills.get_or_insert_with(|| OomWatch::attach(pid));
+        kills.renew();
+        let reading = attached.sampler.as_mut()?.sample().ok().flatten()?;
         Some(Reading {
             cpu_percent: reading.cpu_percent,
             rss_bytes: reading.rss_bytes,

@@ -1,6 +1,7 @@
 //! The collector's loop.
 
 mod commit;
+mod obituary;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +22,7 @@ use crate::failpoint;
 use crate::intake::{Intake, size_on_disk};
 use crate::notify::Followers;
 use crate::observer::Observer;
+use obituary::Obituaries;
 
 /// The pause between two looks while records flow.
 const PACE: Duration = Duration::from_millis(5);
@@ -98,6 +100,7 @@ pub struct Collector {
     sampled_at: Instant,
     /// Processes that somebody samples from outside, and when that was last seen.
     observed: HashMap<RunKey, Instant>,
+    obituaries: Obituaries,
     accounted_at: Option<Instant>,
     pruned_at: Option<Instant>,
     /// Whether the last slice left something to remove.
@@ -150,6 +153,7 @@ impl Collector {
             dirty: true,
             sampled_at: Instant::now(),
             observed: HashMap::new(),
+            obituaries: Obituaries::default(),
             accounted_at: None,
             pruned_at: None,
             pruning: Rest::Nothing,
@@ -262,6 +266,7 @@ impl Collector {
         let mut batch = Batch::default();
         let bytes = self.read(now, &mut batch);
         failpoint::pass("after-read");
+        self.obituaries.listen(&batch.process_events);
         self.end_the_dead(now, &mut batch);
         let news = if bytes > 0 || !batch.is_empty() {
             News::Some
@@ -345,6 +350,8 @@ impl Collector {
                     self.observer.attach(producer.pid, producer.start_ticks);
                 } else {
                     self.note_death(producer, Ending::Exit(death.exit_code));
+                    let run = RunKey::from(producer);
+                    self.obituaries.note(run, death.exit_code, death.why);
                 }
             }
         }
@@ -419,6 +426,11 @@ impl Collector {
             if intake.is_exhausted() && !self.removable.contains(producer) {
                 intake.note_running_gap(now, batch);
                 batch.ends.push(*end);
+                let fold = intake.fold();
+                let told = self.obituaries.write(fold.subject(), end.at);
+                batch
+                    .process_events
+                    .extend(told.filter(|_| !fold.is_observer()));
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! How a process is watched belongs to the observers, which this crate does not know; whoever runs
 //! the collector hands one in.
-use argus_model::Measures;
+
+use argus_model::{Measures, death};
 
 /// A process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Death {
     pub start_ticks: u64,
     /// Exit code, −N for signal N, absent when unknown.
     pub exit_code: Option<i32>,
+    /// Why.
+    pub why: death::Death,
 }
 
 /// CPU, memory, and threads of a process.
