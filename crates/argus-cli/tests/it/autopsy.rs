@@ -1,5 +1,8 @@
 //! `argus autopsy`, and the report that `argus run` prints of a program that died badly.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -416,4 +419,72 @@ fn a_program_that_gaze_watched_is_told_by_its_pid_while_it_lives_and_after() {
     assert_eq!(told["end"]["signal"], json!("SIGTERM"));
     assert!(told["lived_ms"].as_f64().unwrap() > 0.0);
     assert!(told["lived_ms"].as_f64().unwrap() < Duration::from_secs(60).as_secs_f64() * 1e3);
+}
+
+/// A control group with room for 32 MiB, which goes with the test; none where it cannot be made.
+struct SmallGroup(PathBuf);
+
+impl SmallGroup {
+    fn make() -> Option<Self> {
+        let name = format!("argus-run-{}", std::process::id());
+        let hierarchies = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        for (root, limit) in hierarchies {
+            let root = Path::new(root);
+            let folder = root.join(&name);
+            if !root.join("cgroup.procs").exists() || fs::create_dir(&folder).is_err() {
+                continue;
+            }
+            // Refused by version 1, which has no such file, and needs none.
+            let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
+            let group = Self(folder);
+            if fs::write(group.0.join(limit), (32 << 20).to_string()).is_ok() {
+                return Some(group);
+            }
+        }
+        eprintln!("skipped: no memory control group can be made here");
+        None
+    }
+}
+
+impl Drop for SmallGroup {
+    fn drop(&mut self) {
+        eventually("the group is empty", || fs::remove_dir(&self.0).ok());
+    }
+}
+
+#[test]
+fn a_program_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
+    let Some(group) = SmallGroup::make() else {
+        return;
+    };
+    let home = Home::new();
+    // Its collector must not be in the group, or it could not be removed.
+    run(&home, "true");
+    let inside = format!(
+        "echo $$ > {}; exec \"$0\" \"$@\"",
+        group.0.join("cgroup.procs").display()
+    );
+    let greedy = ["run", "--app-name", "Greedy", "--", "tail", "/dev/zero"];
+    let argus = home.collected(&greedy);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &inside])
+        .arg(argus.get_program())
+        .args(argus.get_args())
+        .envs(
+            argus
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let (code, _, error) = Running::start(command).finish();
+    assert_eq!(code, 128 + 9);
+    let end = &autopsy(&home, "Greedy")["end"];
+    assert_eq!(end["cause"], json!("oom_kill"), "{end}: {error}");
+    assert!(
+        error.contains(" was killed by the kernel: out of memory\n  the kernel"),
+        "{error}"
+    );
 }

@@ -99,6 +99,9 @@ impl SmallGroup {
     fn in_version_2(name: &str) -> Result<PathBuf, String> {
         let root = Path::new("/sys/fs/cgroup");
         let control = root.join("cgroup.subtree_control");
+        if !control.exists() {
+            return Err(format!("there is no {}", control.display()));
+        }
         fs::write(&control, "+memory")
             .map_err(|error| format!("{}: {error}", control.display()))?;
         Self::in_root(root, name, "memory.max")

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod autopsy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
