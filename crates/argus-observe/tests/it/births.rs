@@ -85,7 +85,9 @@ fn an_orphan_of_the_process_group_is_kin_although_its_parent_is_gone() {
     for means in both_means() {
         // In a process group of its own, as a shell with job control or a service manager starts it.
         let gate = Gate::shut();
-        let stranger = gate.run_in_session("(sleep 63 & exit 0); sleep 60");
+        let hold = gate.path();
+        let script = format!("(sleep 63 & exit 0); read line < {}", hold.display());
+        let stranger = gate.run_in_session(&script);
         let mut observer = Observer::of(&stranger, means);
         gate.open();
         observer.until("the orphan is told", |observer| {

@@ -66,7 +66,7 @@ impl Child {
 #[test]
 fn of_thousands_of_short_children_none_that_lived_long_is_missed() {
     for means in both_means() {
-        check(means, 4000);
+        check(means, 2000);
     }
 }
 
