@@ -114,7 +114,7 @@ impl Births {
             Inspected::Process { pidfd, seen } if seen.stat.start_ticks >= life.not_before => {
                 self.meet(life, pidfd, seen, look);
             }
-            Inspected::Process { .. } | Inspected::Thread => {}
+            Inspected::Process { .. } | Inspected::NotShown => {}
             Inspected::Absent => match life.at {
                 None if waited < SHOWN_WITHIN => self.absent.push((life, since)),
                 None => {}

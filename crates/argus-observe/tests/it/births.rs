@@ -10,6 +10,7 @@ mod storm;
 use std::process::Command;
 use std::time::Duration;
 
+use argus_model::Monotonic;
 use argus_observe::births::{Births, Interest, Means, News};
 use argus_observe::platform;
 use argus_observe::process::find_by_pid;
@@ -175,6 +176,38 @@ fn in_namespace() {
     let births = Births::open(platform::monotonic_now()).unwrap();
     assert_eq!(births.means(), Means::Looks);
     reuse::a_stranger_with_the_id_of_a_dead_child_is_no_child();
+}
+
+#[test]
+fn what_a_user_is_not_shown_is_not_taken_for_gone() {
+    let script = "mount -t proc -o hidepid=2 proc /proc || exit 1
+        { while [ -e /proc/$$ ]; do sleep 0.3; done; } > /dev/null 2>&1 &
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"";
+    let wrapper = ["unshare", "--mount", "sh", "-c", script, "sh"];
+    if let Some(output) = again_under(&wrapper, "under_hidepid") {
+        assert!(output.contains("1 passed"), "{output}");
+    }
+}
+
+/// Run again by the test above, where other users' processes are hidden and one is born every 0.3 s.
+#[test]
+fn under_hidepid() {
+    if std::env::var_os("ARGUS_AGAIN").is_none() {
+        return;
+    }
+    assert!(std::fs::read("/proc/1/stat").is_err(), "nothing is hidden");
+    let begun = platform::monotonic_now();
+    let mut births = Births::open(begun).unwrap();
+    let is_long_enough = |now: Monotonic| now.since(begun) > Duration::from_secs(1);
+    eventually("three were born", || {
+        let now = platform::monotonic_now();
+        for news in births.look(now, |_| Interest::Wanted).unwrap() {
+            if let News::Passed(brief) = news {
+                assert!(brief.lifetime.is_some(), "it lives: {brief:?}");
+            }
+        }
+        is_long_enough(now).then_some(())
+    });
 }
 
 /// What makes a program run as a user without any rights.
