@@ -96,6 +96,8 @@ pub(super) struct Summary<'a> {
     pub(super) lines: u64,
     /// Where everything is stored, if it is.
     pub(super) database: Option<&'a Path>,
+    /// The command that tells more of a bad end.
+    pub(super) autopsy: Option<String>,
 }
 
 /// Standard output, one line at a time, without waiting for it.
@@ -395,6 +397,11 @@ fn summary_lines(summary: &Summary<'_>, home: Option<&Path>) -> Vec<String> {
             from_home(database, home)
         )));
     }
+    if let Some(command) = &summary.autopsy {
+        lines.push(tagged(&format!(
+            "How it ended, and what it was doing: {command}"
+        )));
+    }
     lines
 }
 
@@ -445,6 +452,7 @@ mod tests {
             samples: 10,
             lines: 15,
             database: Some(Path::new("/home/user/.argus/argus_runtime.db")),
+            autopsy: None,
         };
         lines.extend(summary_lines(&summary, Some(Path::new("/home/user"))));
         let expected = "\
@@ -510,6 +518,7 @@ mod tests {
                 samples: 0,
                 lines: 0,
                 database: None,
+                autopsy: None,
             };
             let lines = summary_lines(&summary, None);
             assert_eq!(lines[1], expected);

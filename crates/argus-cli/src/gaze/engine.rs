@@ -85,8 +85,8 @@ pub(super) struct Engine<'scope, 'env> {
     tally: Tally,
     /// What alerts of processes that have ended have started.
     commands: Vec<Commands>,
-    /// How the last process ended.
-    last_code: Option<i32>,
+    /// The last process that ended, and how.
+    last: Option<(u32, Exit)>,
     /// Goes on when there is nothing to watch: the configuration may change.
     is_service: bool,
 }
@@ -118,7 +118,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             grid,
             tally: Tally::default(),
             commands: Vec::new(),
-            last_code: None,
+            last: None,
             is_service,
         })
     }
@@ -136,7 +136,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             }
             if self.watched.is_empty() && !self.is_service && !self.awaits_returns() {
                 let ending = match self.tally.processes {
-                    1 => Ending::Terminated(self.last_code),
+                    1 => Ending::Terminated(self.last.and_then(|(_, exit)| exit.code)),
                     count => Ending::AllTerminated(count),
                 };
                 return Ok(Pause::Ended(ending));
@@ -219,7 +219,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         };
         let mut process = self.watched.swap_remove(place);
         process.bury(exit, now, self.desk);
-        self.last_code = exit.code;
+        self.last = Some((instance.pid, exit));
         self.tally.processes += 1;
         if process.role.parent.is_none() {
             self.root_has_ended(&process, now);
@@ -227,6 +227,12 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             self.tally.add(&process.subject);
         }
         self.commands.extend(process.into_commands());
+    }
+
+    /// The process that ended last, if it ended badly.
+    pub(super) fn last_victim(&self) -> Option<u32> {
+        let (pid, exit) = self.last?;
+        (exit.code != Some(0)).then_some(pid)
     }
 
     /// Closes all accounts: what was recorded.

@@ -31,6 +31,7 @@ use argus_observe::alarm::{Hold, Rules, Threshold};
 use argus_observe::argv::Argv;
 use argus_observe::platform::{self, Signal, Signals};
 
+use crate::autopsy;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::output;
@@ -178,12 +179,13 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         console: &console,
     };
     console.preamble(data.database());
-    let (ending, tally) = std::thread::scope(|scope| -> Result<_> {
+    let (ending, tally, victim) = std::thread::scope(|scope| -> Result<_> {
         let mut engine = Engine::new(scope, desk, begun, source.is_service())?;
         engine.begin_all(found)?;
         console.threads_started(has_logs);
         let ending = hold(&mut engine, &mut source, &signals)?;
-        Ok((ending, engine.finish()))
+        let victim = engine.last_victim();
+        Ok((ending, engine.finish(), victim))
     })?;
     let settled = recorder.settle(data);
     let summary = Summary {
@@ -192,6 +194,9 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         samples: tally.samples,
         lines: tally.lines,
         database: settled.is_stored().then(|| data.database()),
+        autopsy: victim
+            .filter(|_| settled.is_stored() && ending != Ending::Stopped)
+            .map(|pid| autopsy::hint(pid, data)),
     };
     console.conclude(&summary);
     if let Some(complaint) = settled.complaint(data) {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use argus_model::death::Death;
 use argus_model::{Measure, Monotonic};
 use argus_observe::alarm::{
     Alarms, Commands, Finished, Hears, Measured, Outcome, Over, TIMEOUT, Transition,
 };
 use argus_observe::exit::Exit;
 use argus_observe::network::Network;
+use argus_observe::oom::OomWatch;
 use argus_observe::pace::{Bounds, Pace, Prober};
 use argus_observe::pressure::Cgroup;
 use argus_observe::process::Target;
@@ -72,6 +74,7 @@ struct Instruments {
     threads: Option<Threads>,
     surroundings: Option<(Cgroup, Monotonic)>,
     tempo: Tempo,
+    kills: OomWatch,
 }
 
 /// What sets the pace of its samples.
@@ -105,6 +108,7 @@ impl Instruments {
             threads: threads.transpose()?,
             surroundings: Cgroup::of(target.pid).ok().map(|cgroup| (cgroup, now)),
             tempo: Tempo::of(target, plan),
+            kills: OomWatch::attach(target.pid),
         })
     }
 }
@@ -248,7 +252,9 @@ impl Watched {
     }
 
     fn read(&mut self) -> Option<Reading> {
-        self.instruments.as_mut()?.sampler.sample().ok().flatten()
+        let instruments = self.instruments.as_mut()?;
+        instruments.kills.renew();
+        instruments.sampler.sample().ok().flatten()
     }
 
     /// Compares a reading with what the user wants to hear of.
@@ -360,8 +366,17 @@ impl Watched {
     /// Closes its account: it has ended.
     pub(super) fn bury(&mut self, exit: Exit, now: Monotonic, desk: Desk<'_>) {
         self.silence(Over::Ended, now, desk);
+        let death = match &self.instruments {
+            Some(instruments) => instruments.kills.explain(exit.code, exit.core_dumped),
+            // It was gone before anything could be compared.
+            None => Death {
+                core_dumped: exit.core_dumped,
+                ..Death::of_code(exit.code)
+            },
+        };
         let terminated = Event {
             exit_code: exit.code,
+            detail: &death.detail(),
             ..Event::plain("terminated")
         };
         desk.recorder.event(&self.subject, &terminated);

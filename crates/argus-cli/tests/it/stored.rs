@@ -35,10 +35,9 @@ fn when_gaze_returns_its_rows_are_in_the_database() {
     let arguments = [&["gaze", "--pid", &pid][..], &options].concat();
     let (code, said, error) = Running::start(home.collected(&arguments)).finish();
     assert_eq!((code, error.as_str()), (0, ""));
-    assert!(
-        said.ends_with("[Gaze] Data saved to: ~/argus_runtime.db"),
-        "{said}"
-    );
+    let saved = "[Gaze] Data saved to: ~/argus_runtime.db";
+    let hint = format!("[Gaze] How it ended, and what it was doing: argus autopsy {pid}");
+    assert!(said.ends_with(&format!("{saved}\n{hint}")), "{said}");
 
     let events =
         "SELECT app_name, process_name, process_id, event_type, exit_code FROM process_events";

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use anyhow::Result;
 use argus_model::Monotonic;
 use argus_observe::births::{Birth, Brief, Interest, Newborn, News, Occasion};
+use argus_observe::exit::Exit;
 use argus_observe::family::Member;
 use argus_observe::platform;
 use argus_observe::process::{Instance, Target};
@@ -16,6 +17,12 @@ use crate::gaze::console;
 use crate::gaze::plan::Whom;
 use crate::gaze::recorder::{Event, Parent, Subject};
 use crate::gaze::watched::{Role, Watched};
+
+/// The end of a process that nobody was told of in time.
+const UNTOLD: Exit = Exit {
+    code: None,
+    core_dumped: None,
+};
 
 impl Engine<'_, '_> {
     /// Takes in what was born, and what became another program.
@@ -130,7 +137,7 @@ impl Engine<'_, '_> {
             }
             // It has ended, and nobody can say how.
             Err(_) => {
-                process.bury(argus_observe::exit::Exit { code: None }, now, self.desk);
+                process.bury(UNTOLD, now, self.desk);
                 self.tally.processes += 1;
                 self.family.ended(instance);
             }
