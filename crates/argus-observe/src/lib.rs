@@ -7,8 +7,9 @@
 //!   [`family`], [`restart`]), when and how it ends ([`exit`]),
 //!   and whether the kernel killed it for want of memory ([`oom`]);
 //! - how busy it is and what it costs the machine ([`sample`]), and how often that is worth a look
-//!   ([`pace`]); what its threads do ([`threads`]), what it sends and receives ([`network`]), what
-//!   limits it and makes it wait ([`pressure`]);
+//!   ([`pace`]); what its threads do ([`threads`]), and which functions those of a Python program are
+//!   in ([`stack`]); what it sends and receives ([`network`]), what limits it and makes it wait
+//!   ([`pressure`]);
 //! - what its log files say ([`tail`]), and, for a program started for the purpose, what it prints
 //!   ([`child`]);
 //! - when a person should be told of it ([`alarm`]).
@@ -38,6 +39,7 @@ pub mod pressure;
 pub mod process;
 pub mod restart;
 pub mod sample;
+pub mod stack;
 pub mod tail;
 pub mod threads;
 pub mod wake;

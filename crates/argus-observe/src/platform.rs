@@ -6,6 +6,7 @@
 
 mod exit_status;
 mod filter;
+mod memory;
 mod signals;
 
 use std::io;
@@ -22,6 +23,9 @@ pub use rustix::process::Signal;
 pub(crate) use exit_status::code_of;
 pub use exit_status::{ExitStatus, exit_status};
 pub(crate) use filter::{FilterStep, attach_filter};
+pub(crate) use memory::may_read_memory;
+#[cfg(feature = "stacks")]
+pub(crate) use memory::read_memory;
 pub use signals::{Delivered, Sender, Signals};
 
 /// A descriptor that names one process for good and becomes readable when it ends.

@@ -16,4 +16,6 @@ mod network;
 mod pace;
 mod plugin;
 mod spawn;
+#[cfg(feature = "stacks")]
+mod stack;
 mod threads;
