@@ -6,6 +6,8 @@
 //!
 //! Every payload begins with a 32-bit word, so that the words after it are aligned in the spool.
 
+use std::time::Duration;
+
 use crate::codec::{Decoder, Encoder, Full, Malformed, Packed};
 use crate::identity::SpanNumber;
 use crate::measure::Measures;
@@ -35,11 +37,12 @@ pub enum Kind {
     Log = 12,
     Sample = 13,
     ProcessEvent = 14,
+    Stack = 15,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Anchor,
         Self::Name,
         Self::Process,
@@ -54,6 +57,7 @@ impl Kind {
         Self::Log,
         Self::Sample,
         Self::ProcessEvent,
+        Self::Stack,
     ];
 
     /// The kind with this number on disk.
@@ -131,6 +135,49 @@ impl LogSource {
         }
     }
 }
+
+/// What a thread was at when its stack was sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ThreadState {
+    /// At work, or ready to be.
+    Active = 0,
+    /// Waiting.
+    Idle = 1,
+    /// There no more: its last record.
+    Ended = 2,
+}
+
+impl ThreadState {
+    /// The state with this number on disk; the nearest one for a number of the future.
+    pub fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Active,
+            2 => Self::Ended,
+            _ => Self::Idle,
+        }
+    }
+
+    /// The word stored and shown.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// The state that this word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Active, Self::Idle, Self::Ended]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+}
+
+/// How often the stack of a thread is recorded though nothing has changed: of a thread that hangs
+/// nothing else is heard, and without it a recorder that lives could not be told from a dead one.
+pub const STACK_REPEATED_EVERY: Duration = Duration::from_secs(10);
 
 /// The [`runtime`](ProcessInfo::runtime) of a producer that records others and is of no interest by
 /// itself, such as `argus gaze`.
@@ -313,6 +360,24 @@ pub enum Record<'a> {
         /// What else there is to say: a JSON object, empty when nothing.
         detail: &'a str,
     },
+    /// What a thread of a process was in the middle of, sampled from outside. Recorded when it has
+    /// changed, and every [`STACK_REPEATED_EVERY`].
+    Stack {
+        /// The subject's number.
+        subject: u32,
+        /// When.
+        at: Monotonic,
+        /// The thread's kernel id.
+        tid: u32,
+        /// Its name.
+        thread: &'a str,
+        /// What it was at.
+        state: ThreadState,
+        /// It held the interpreter's lock.
+        holds_gil: bool,
+        /// A line `function (file:line)` for each call it was in, innermost first.
+        frames: &'a str,
+    },
 }
 
 /// Records that could not be written, counted.
@@ -350,6 +415,7 @@ impl Record<'_> {
             Self::Log { .. } => Kind::Log,
             Self::Sample { .. } => Kind::Sample,
             Self::ProcessEvent { .. } => Kind::ProcessEvent,
+            Self::Stack { .. } => Kind::Stack,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Bytes to records. The bytes may be anything: what does not parse is malformed, never a panic.
 
 use super::{
-    Fields, Gap, Kind, LogSource, LossReason, Outcome, ProcessInfo, Record, SubjectInfo, anchor,
+    Fields, Gap, Kind, LogSource, LossReason, Outcome, ProcessInfo, Record, SubjectInfo,
+    ThreadState, anchor,
 };
 use crate::codec::{Decoder, Malformed};
 use crate::identity::SpanNumber;
@@ -76,18 +77,16 @@ pub(super) fn record<'a>(kind: Kind, input: &mut Decoder<'a>) -> Result<Record<'
             threads: input.varint_u32()?,
             measures: Measures::decode(input)?,
         },
-        Kind::ProcessEvent => {
-            let at = moment(input)?;
-            let known = input.u8()? != 0;
-            let code = i32::try_from(input.signed()?).map_err(|_| Malformed)?;
-            Record::ProcessEvent {
-                subject: word,
-                at,
-                exit_code: known.then_some(code),
-                event_type: input.text()?,
-                detail: added(input, Decoder::text)?,
-            }
-        }
+        Kind::ProcessEvent => process_event(word, input)?,
+        Kind::Stack => Record::Stack {
+            subject: word,
+            at: moment(input)?,
+            tid: input.varint_u32()?,
+            state: ThreadState::from_byte(input.u8()?),
+            holds_gil: input.u8()? != 0,
+            thread: input.text()?,
+            frames: input.text()?,
+        },
     })
 }
 
@@ -142,6 +141,19 @@ fn added<'a, T: Default>(
         return Ok(T::default());
     }
     read(input)
+}
+
+fn process_event<'a>(subject: u32, input: &mut Decoder<'a>) -> Result<Record<'a>, Malformed> {
+    let at = moment(input)?;
+    let known = input.u8()? != 0;
+    let code = i32::try_from(input.signed()?).map_err(|_| Malformed)?;
+    Ok(Record::ProcessEvent {
+        subject,
+        at,
+        exit_code: known.then_some(code),
+        event_type: input.text()?,
+        detail: added(input, Decoder::text)?,
+    })
 }
 
 fn log<'a>(subject: u32, input: &mut Decoder<'a>) -> Result<Record<'a>, Malformed> {

@@ -125,7 +125,8 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
         Record::Metric { .. }
         | Record::Log { .. }
         | Record::Sample { .. }
-        | Record::ProcessEvent { .. } => observed(record, out),
+        | Record::ProcessEvent { .. }
+        | Record::Stack { .. } => observed(record, out),
     }
 }
 
@@ -134,7 +135,8 @@ fn observed(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
     let (Record::Metric { subject, at, .. }
     | Record::Log { subject, at, .. }
     | Record::Sample { subject, at, .. }
-    | Record::ProcessEvent { subject, at, .. }) = record
+    | Record::ProcessEvent { subject, at, .. }
+    | Record::Stack { subject, at, .. }) = record
     else {
         return Ok(());
     };
@@ -191,6 +193,20 @@ fn observed(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
             out.signed(exit_code.unwrap_or(0).into())?;
             out.text(event_type)?;
             out.text(detail)
+        }
+        Record::Stack {
+            tid,
+            thread,
+            state,
+            holds_gil,
+            frames,
+            ..
+        } => {
+            out.varint((*tid).into())?;
+            out.u8(*state as u8)?;
+            out.u8(u8::from(*holds_gil))?;
+            out.text(thread)?;
+            out.text(frames)
         }
         _ => Ok(()),
     }

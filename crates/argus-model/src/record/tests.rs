@@ -140,6 +140,15 @@ fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
             exit_code: Some(-9),
             detail: r#"{"cause":"signal"}"#,
         },
+        Record::Stack {
+            subject: 2,
+            at,
+            tid: 4712,
+            thread: "pricing",
+            state: ThreadState::Idle,
+            holds_gil: true,
+            frames: "price (shop.py:12)\n<module> (shop.py:30)",
+        },
     ]
 }
 
