@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use argus_model::record::{Gap, OBSERVER_RUNTIME};
+use argus_model::record::{Gap, OBSERVER_RUNTIME, ThreadState};
 use argus_model::{Measures, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 /// One run of one process: what joins the view from inside with the view from outside.
@@ -235,6 +235,25 @@ pub struct MetricRow {
     pub attributes: Option<String>,
 }
 
+/// What a thread of a process was in the middle of, sampled from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackRow {
+    /// When.
+    pub at: Timestamp,
+    /// Whose.
+    pub subject: Arc<Subject>,
+    /// The thread's kernel id.
+    pub tid: u32,
+    /// Its name.
+    pub thread: String,
+    /// What it was at.
+    pub state: ThreadState,
+    /// It held the interpreter's lock.
+    pub holds_gil: bool,
+    /// A line for each call it was in, innermost first; empty when it was in none.
+    pub frames: String,
+}
+
 /// An event of a session. The engine gives it the session's next `seq`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionEventRow {
@@ -377,6 +396,8 @@ pub struct Batch {
     pub process_events: Vec<ProcessEventRow>,
     /// Readings of named quantities.
     pub metrics: Vec<MetricRow>,
+    /// Stacks of threads.
+    pub stacks: Vec<StackRow>,
     /// Session events, in the order they were emitted.
     pub session_events: Vec<SessionEventRow>,
     /// Producers whose process is over. Their open spans become interrupted spans, their active
@@ -409,6 +430,7 @@ impl Batch {
             && self.logs.is_empty()
             && self.process_events.is_empty()
             && self.metrics.is_empty()
+            && self.stacks.is_empty()
             && self.session_events.is_empty()
             && self.ends.is_empty()
             && self.gaps.is_empty()
@@ -425,6 +447,7 @@ impl Batch {
             + self.logs.len()
             + self.process_events.len()
             + self.metrics.len()
+            + self.stacks.len()
             + self.session_events.len()
     }
 }

@@ -11,6 +11,7 @@ mod retention;
 mod runs;
 mod sessions;
 mod spans;
+mod stacks;
 mod statistics;
 
 use crate::{Batch, Memory, Sink, Store};
@@ -106,6 +107,11 @@ laws! {
         living_children_are_those_of_this_very_run,
         rows_are_told_apart_by_their_run,
         a_run_begins_with_its_earliest_row;
+    stacks:
+        the_last_stack_of_each_thread_holds,
+        a_stack_holds_for_a_while_only,
+        a_thread_that_ended_has_no_stack,
+        stacks_of_one_run_are_told_apart;
     sessions:
         a_session_is_numbered_from_its_start_without_gaps,
         an_unknown_session_gets_a_start_of_its_own,

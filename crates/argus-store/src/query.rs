@@ -7,7 +7,9 @@
 mod which;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use argus_model::record::{STACK_REPEATED_EVERY, ThreadState};
 use argus_model::session::SessionStatus;
 use argus_model::{Measures, ProducerId, SpanKey, SpanNumber, Timestamp};
 
@@ -293,6 +295,32 @@ pub struct StoredMetric {
     pub attributes: Option<String>,
 }
 
+/// How long a sampled stack is taken to hold: whoever samples says at least every
+/// [`STACK_REPEATED_EVERY`] that nothing has changed, so that one who is silent for longer is gone,
+/// or no longer able to look.
+pub const STACKS_HOLD: Duration = STACK_REPEATED_EVERY.saturating_add(Duration::from_secs(5));
+
+/// What a thread was in the middle of, sampled from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredStack {
+    /// Commit order.
+    pub id: i64,
+    /// When it was sampled; nothing has changed since, as far as is known.
+    pub at: Timestamp,
+    /// Whose.
+    pub run: RunKey,
+    /// The thread's kernel id.
+    pub tid: u32,
+    /// Its name.
+    pub thread: String,
+    /// What it was at.
+    pub state: ThreadState,
+    /// It held the interpreter's lock.
+    pub holds_gil: bool,
+    /// A line `function (file:line)` for each call it was in, innermost first.
+    pub frames: String,
+}
+
 /// One function's calls over a stretch of time, from the per-minute rollups.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FunctionStatistics {
@@ -387,6 +415,8 @@ pub struct Counts {
     pub process_events: u64,
     /// Readings of named quantities.
     pub metrics: u64,
+    /// Sampled stacks.
+    pub stacks: u64,
     /// Sessions.
     pub sessions: u64,
     /// Spans ever seen open by a commit, ended ones included.
@@ -522,6 +552,16 @@ pub trait Store: Send {
 
     /// Readings of named quantities.
     fn metrics(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredMetric>, ReadError>;
+
+    /// The stacks that held at a moment, of one run or of all, the main thread of a run first, at
+    /// most `limit`: of each thread the last sample of the [`STACKS_HOLD`] up to then, unless it had
+    /// ended. Cost: reads the samples of that time.
+    fn stacks(
+        &self,
+        whose: Option<RunKey>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<StoredStack>, ReadError>;
 
     /// Statistics per function over whole minutes that touch `time`, by total time, largest first.
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError>;

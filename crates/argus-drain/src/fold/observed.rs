@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use argus_model::record::{LogSource, Record};
 use argus_store::Batch;
-use argus_store::batch::{LogRow, MetricRow, ProcessEventRow, SampleRow};
+use argus_store::batch::{LogRow, MetricRow, ProcessEventRow, SampleRow, StackRow, Subject};
 
 use super::{ChunkContext, Clock, Fold};
 use crate::captured;
@@ -17,10 +17,7 @@ impl Fold {
         clock: &mut Clock,
         batch: &mut Batch,
     ) {
-        let subject = |number: &u32| match number {
-            0 => Arc::clone(&self.subject),
-            _ => chunk.subjects.get(number).unwrap_or(&self.subject).clone(),
-        };
+        let subject = |number: &u32| self.subject_of(*number, chunk);
         match record {
             Record::Metric {
                 subject: whose,
@@ -92,8 +89,45 @@ impl Fold {
                     detail: present(detail),
                 });
             }
+            Record::Stack { .. } => self.store_stack(record, chunk, clock, batch),
             // All others were taken before; a match on `Record` would have to repeat them.
             _ => {}
+        }
+    }
+
+    fn store_stack(
+        &self,
+        record: &Record<'_>,
+        chunk: &ChunkContext,
+        clock: &mut Clock,
+        batch: &mut Batch,
+    ) {
+        if let Record::Stack {
+            subject,
+            at,
+            tid,
+            thread,
+            state,
+            holds_gil,
+            frames,
+        } = record
+        {
+            batch.stacks.push(StackRow {
+                at: clock.wall(*at),
+                subject: self.subject_of(*subject, chunk),
+                tid: *tid,
+                thread: (*thread).to_owned(),
+                state: *state,
+                holds_gil: *holds_gil,
+                frames: (*frames).to_owned(),
+            });
+        }
+    }
+
+    fn subject_of(&self, number: u32, chunk: &ChunkContext) -> Arc<Subject> {
+        match number {
+            0 => Arc::clone(&self.subject),
+            _ => chunk.subjects.get(&number).unwrap_or(&self.subject).clone(),
         }
     }
 }

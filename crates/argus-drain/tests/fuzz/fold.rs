@@ -124,6 +124,7 @@ fn check_rows(batch: &Batch) {
     let times = times.chain(batch.metrics.iter().map(|row| row.at));
     let times = times.chain(batch.logs.iter().map(|row| row.at));
     let times = times.chain(batch.samples.iter().map(|row| row.at));
+    let times = times.chain(batch.stacks.iter().map(|row| row.at));
     let times = times.chain(batch.process_events.iter().map(|row| row.at));
     let mut times = times.chain(batch.session_events.iter().map(|row| row.at));
     assert!(times.all(|at| at <= latest), "none in the future");

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use argus_model::record::ThreadState;
 use argus_model::{Measures, NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp};
 
 use crate::batch::{
     Ending, LogRow, MetricRow, OpenSpan, Parent, ProcessEventRow, ProducerEnd, ProducerRow,
-    SampleRow, SessionEventRow, SpanRow, Status, Subject, Thread,
+    SampleRow, SessionEventRow, SpanRow, StackRow, Status, Subject, Thread,
 };
 
 /// 2026-01-27T14:23:00Z, a whole minute.
@@ -152,6 +153,18 @@ pub(crate) fn metric(pid: u32, seconds: i64, name: &str, value: f64) -> MetricRo
         value,
         unit: "By".into(),
         attributes: Some(r#"{"queue":"orders"}"#.into()),
+    }
+}
+
+pub(crate) fn stack(pid: u32, tid: u32, seconds: i64, frames: &str) -> StackRow {
+    StackRow {
+        at: at(seconds),
+        subject: subject(pid),
+        tid,
+        thread: format!("thread{tid}"),
+        state: ThreadState::Active,
+        holds_gil: false,
+        frames: frames.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use argus_model::session::SessionStatus;
 
 use super::Bench;
 use super::fixture::{
-    at, described, end, event, log, metric, name, open, process_event, sample, span, subject,
+    at, described, end, event, log, metric, name, open, process_event, sample, span, stack, subject,
 };
 use crate::batch::{SampleRow, SessionEventRow, SpanRow, Status};
 use crate::query::{Page, ProcessFilter, SpanFilter, TimeRange};
@@ -70,6 +70,7 @@ pub(super) fn what_is_older_than_its_age_goes(bench: &mut Bench) {
         logs: vec![log(1, 0, "old"), log(1, 10 * HOUR, "young")],
         process_events: vec![process_event(1, 0, "a"), process_event(1, 10 * HOUR, "b")],
         metrics: vec![metric(1, 0, "a", 1.0), metric(1, 10 * HOUR, "b", 1.0)],
+        stacks: vec![stack(1, 1, 0, "old"), stack(1, 1, 10 * HOUR, "young")],
         ..Batch::default()
     });
     let slices = prune(bench, &age(1), 10 * HOUR + 60, 30);
@@ -83,7 +84,8 @@ pub(super) fn what_is_older_than_its_age_goes(bench: &mut Bench) {
     let counts = bench.store.counts().unwrap();
     assert_eq!((counts.spans, counts.errors), (200, 20));
     assert_eq!((counts.samples, counts.logs), (1, 1));
-    assert_eq!((counts.process_events, counts.metrics), (1, 1));
+    let (events, metrics) = (counts.process_events, counts.metrics);
+    assert_eq!((events, metrics, counts.stacks), (1, 1, 1));
     let logs = bench.store.logs(&ProcessFilter::default(), Page::newest(9));
     assert_eq!(logs.unwrap()[0].line, "young");
     assert_eq!(prune(bench, &age(1), 10 * HOUR + 60, 30), 1, "nothing left");

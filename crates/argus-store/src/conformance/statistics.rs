@@ -6,6 +6,7 @@ use argus_model::{Monotonic, Timestamp};
 use super::Bench;
 use super::fixture::{
     at, described, end, event, log, metric, name, open, process_event, producer, sample, span,
+    stack,
 };
 use crate::Batch;
 use crate::batch::{CollectorState, GapRow, Hold, LedgerDelta, Position, SpanRow, Status};
@@ -116,6 +117,7 @@ pub(super) fn counts_tell_every_kind_of_row(bench: &mut Bench) {
         logs: vec![log(1, 0, "a"), log(1, 0, "b")],
         process_events: vec![process_event(1, 0, "started")],
         metrics: vec![metric(1, 0, "m", 1.0)],
+        stacks: vec![stack(1, 1, 0, "f (a.py:1)"), stack(1, 2, 0, "")],
         session_events: vec![event("s", "session_started", "{}")],
         ..Batch::default()
     });
@@ -127,6 +129,7 @@ pub(super) fn counts_tell_every_kind_of_row(bench: &mut Bench) {
         logs: 2,
         process_events: 1,
         metrics: 1,
+        stacks: 2,
         sessions: 1,
         seen_open: 2,
     };

@@ -16,7 +16,7 @@ use argus_model::{ProducerId, SpanKey, Timestamp};
 use crate::batch::{CollectorState, GapRow, OpenSpan, Position, RunKey};
 use crate::query::{
     StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredRun, StoredSample,
-    StoredSession, StoredSpan,
+    StoredSession, StoredSpan, StoredStack,
 };
 
 /// A store in memory. Clones share their contents, so that one can be written and another read.
@@ -50,6 +50,7 @@ struct Data {
     logs: Rows<StoredLog>,
     process_events: Rows<StoredProcessEvent>,
     metrics: Rows<StoredMetric>,
+    stacks: Rows<StoredStack>,
     sessions: Vec<Session>,
     gaps: BTreeMap<(ProducerId, u32), GapRow>,
     positions: BTreeMap<(ProducerId, u32), Position>,

@@ -27,6 +27,7 @@ mod schema;
 mod sessions;
 mod span_listing;
 mod spans;
+mod stacks;
 mod sums;
 mod verify;
 mod wal;

@@ -21,6 +21,7 @@ impl Data {
             left -= self.logs.remove(left, |row| row.at < before);
             left -= self.process_events.remove(left, |row| row.at < before);
             left -= self.metrics.remove(left, |row| row.at < before);
+            left -= self.stacks.remove(left, |row| row.at < before);
         }
         left -= self.prune_sessions(&cutoffs, retention.sessions, left);
         if let Some(before) = cutoffs.longest

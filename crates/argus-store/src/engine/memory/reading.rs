@@ -1,8 +1,9 @@
 //! The reading side: walks everything and keeps what passes the filter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use argus_model::Timestamp;
+use argus_model::record::ThreadState;
 
 use super::{Data, Memory};
 use crate::batch::{CollectorState, GapRow, RunKey, Status};
@@ -11,9 +12,9 @@ use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
     ChosenRun, Counts, Found, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger,
-    SearchWatch, Searched, SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric,
-    StoredOpenSpan, StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table,
-    TimeRange, WhichRun,
+    STACKS_HOLD, SearchWatch, Searched, SpanFilter, Store, StoredEvent, StoredGap, StoredLog,
+    StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun, StoredSample, StoredSession,
+    StoredSpan, StoredStack, Table, TimeRange, WhichRun,
 };
 
 impl Store for Memory {
@@ -146,6 +147,31 @@ impl Store for Memory {
         Ok(cut(&data.metrics, page, |row| row.id, passes))
     }
 
+    fn stacks(
+        &self,
+        whose: Option<RunKey>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<StoredStack>, ReadError> {
+        let data = self.data();
+        let place = |run: RunKey| data.runs.iter().position(|known| known.run == run);
+        let from = at.minus(STACKS_HOLD);
+        let mut last = BTreeMap::new();
+        for stack in data.stacks.iter() {
+            let is_meant = whose.is_none_or(|run| run == stack.run);
+            if is_meant && stack.at > from && stack.at <= at {
+                let is_other = stack.tid != stack.run.pid;
+                last.insert((place(stack.run), is_other, stack.tid), stack);
+            }
+        }
+        let living = last.into_values();
+        Ok(living
+            .filter(|stack| stack.state != ThreadState::Ended)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
         let (first, last) = statistics::minutes(time);
         let mut functions: HashMap<String, Calls> = HashMap::new();
@@ -196,6 +222,7 @@ impl Store for Memory {
             logs: data.logs.len() as u64,
             process_events: data.process_events.len() as u64,
             metrics: data.metrics.len() as u64,
+            stacks: data.stacks.len() as u64,
             sessions: data.sessions.len() as u64,
             seen_open: data.seen_open,
         })

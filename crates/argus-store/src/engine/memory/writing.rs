@@ -12,7 +12,7 @@ use crate::engine::{death, session};
 use crate::error::{CommitError, ReadError};
 use crate::query::{
     StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredSample, StoredSession,
-    StoredSpan,
+    StoredSpan, StoredStack,
 };
 use crate::retention::{Pruned, Retention};
 use crate::sink::{KnownProducer, Sink};
@@ -242,6 +242,19 @@ impl Data {
                 value: row.value,
                 unit: row.unit.clone(),
                 attributes: row.attributes.clone(),
+            });
+        }
+        for row in &batch.stacks {
+            self.describe_run(&row.subject, row.at);
+            self.stacks.push(|id| StoredStack {
+                id,
+                at: row.at,
+                run: row.subject.run,
+                tid: row.tid,
+                thread: row.thread.clone(),
+                state: row.state,
+                holds_gil: row.holds_gil,
+                frames: row.frames.clone(),
             });
         }
     }

@@ -14,6 +14,7 @@ use super::known::Known;
 use super::measures;
 use super::moment::iso;
 use super::runs;
+use super::stacks;
 use super::writer::Tally;
 use crate::batch::{Batch, LogRow, MetricRow, ProcessEventRow, SampleRow, Subject};
 
@@ -34,11 +35,13 @@ pub(super) fn write(
     insert_logs(connection, known, &batch.logs)?;
     insert_events(connection, known, &batch.process_events)?;
     insert_metrics(connection, known, &batch.metrics)?;
+    stacks::insert(connection, known, &batch.stacks)?;
     let length = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
     tally.samples += length(batch.samples.len());
     tally.logs += length(batch.logs.len());
     tally.process_events += length(batch.process_events.len());
     tally.metrics += length(batch.metrics.len());
+    tally.stacks += length(batch.stacks.len());
     Ok(())
 }
 

@@ -11,15 +11,17 @@ use argus_model::{ProducerId, SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::{free_query, functions, listing, span_listing, stacks};
 use super::{free_query, functions, listing, span_listing, which};
 use crate::batch::{CollectorState, Hold};
+use crate::batch::{CollectorState, Hold, RunKey};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
     ChosenRun, Counts, Found, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SearchWatch,
     SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
-    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, Table, TimeRange,
-    WhichRun,
+    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack, Table,
+    TimeRange, WhichRun,
 };
 
 /// The reading side of one file.
@@ -115,6 +117,15 @@ impl Store for Reader {
         listing::metrics(&self.connection, filter, page).map_err(failed)
     }
 
+    fn stacks(
+        &self,
+        whose: Option<RunKey>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<StoredStack>, ReadError> {
+        stacks::at(&self.connection, whose, at, limit).map_err(failed)
+    }
+
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {
         functions::ranked(&self.connection, time).map_err(failed)
     }
@@ -130,7 +141,8 @@ impl Store for Reader {
     fn counts(&self) -> Result<Counts, ReadError> {
         self.one(
             "SELECT spans, errors, (SELECT count(*) FROM open_spans), samples, logs,
-                 process_events, metrics, (SELECT count(*) FROM obs_sessions), seen_open
+                 process_events, metrics, stack_samples, (SELECT count(*) FROM obs_sessions),
+                 seen_open
              FROM totals",
             |row| {
                 Ok(Counts {
@@ -141,8 +153,9 @@ impl Store for Reader {
                     logs: unsigned(row, 4)?,
                     process_events: unsigned(row, 5)?,
                     metrics: unsigned(row, 6)?,
-                    sessions: unsigned(row, 7)?,
-                    seen_open: unsigned(row, 8)?,
+                    stacks: unsigned(row, 7)?,
+                    sessions: unsigned(row, 8)?,
+                    seen_open: unsigned(row, 9)?,
                 })
             },
         )

@@ -329,6 +329,7 @@ fn count_totals(connection: &Connection) -> rusqlite::Result<()> {
              samples = (SELECT count(*) FROM performance_metrics),
              logs = (SELECT count(*) FROM log_entries),
              process_events = (SELECT count(*) FROM process_events),
-             metrics = (SELECT count(*) FROM metrics)",
+             metrics = (SELECT count(*) FROM metrics),
+             stack_samples = (SELECT count(*) FROM stack_samples)",
     )
 }

@@ -53,6 +53,12 @@ const MIGRATIONS: &[Migration] = &[
         // Their rows become wider.
         fills: &["performance_metrics", "process_events", "process_runs"],
     },
+    Migration {
+        statements: include_str!("schema_6.sql"),
+        fill: |_| Ok(()),
+        // Its row becomes wider.
+        fills: &["totals"],
+    },
 ];
 
 /// The newest version this program knows.

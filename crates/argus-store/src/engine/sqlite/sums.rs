@@ -54,6 +54,8 @@ pub(super) const TABLES: &[Checked] = &[
     by("log_entries", "id", 10),
     by("process_events", "id", 10),
     by("metrics", "id", 10),
+    by("stack_samples", "id", 10),
+    by("stacks", "id", 10),
     by("obs_sessions", "id", 10),
     by("obs_events", "id", 10),
     whole("obs_session_meta"),

@@ -5,6 +5,7 @@ mod levels;
 mod opening;
 mod retention;
 mod salvage;
+mod stacks;
 mod tables;
 mod writing;
 mod zones;

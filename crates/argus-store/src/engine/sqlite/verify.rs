@@ -41,6 +41,11 @@ const BOOKS: &[(&str, &str)] = &[
              WHERE checked = 'metrics') FROM totals",
     ),
     (
+        "the count of stacks",
+        "SELECT stack_samples, (SELECT coalesce(sum(rows), 0) FROM sums
+             WHERE checked = 'stack_samples') FROM totals",
+    ),
+    (
         "the calls in the statistics",
         "SELECT spans, (SELECT coalesce(sum(count), 0) FROM function_minutes) FROM totals",
     ),

@@ -37,6 +37,7 @@ pub(super) struct Tally {
     pub(super) logs: i64,
     pub(super) process_events: i64,
     pub(super) metrics: i64,
+    pub(super) stacks: i64,
 }
 
 /// Why a transaction is rolled back.
@@ -263,7 +264,8 @@ fn add_totals(connection: &Connection, known: &Known, tally: &Tally) -> rusqlite
         .prepare_cached(
             "UPDATE totals SET last_span_id = ?1, spans = spans + ?2, errors = errors + ?3,
                  seen_open = seen_open + ?4, samples = samples + ?5, logs = logs + ?6,
-                 process_events = process_events + ?7, metrics = metrics + ?8",
+                 process_events = process_events + ?7, metrics = metrics + ?8,
+                 stack_samples = stack_samples + ?9",
         )?
         .execute([
             known.last_span_id,
@@ -274,6 +276,7 @@ fn add_totals(connection: &Connection, known: &Known, tally: &Tally) -> rusqlite
             tally.logs,
             tally.process_events,
             tally.metrics,
+            tally.stacks,
         ])
         .map(drop)
 }

@@ -1,6 +1,7 @@
 //! What was observed of processes, and the processes themselves once nothing speaks of them.
 
 use argus_model::Timestamp;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Oldest, Slice};
@@ -12,24 +13,43 @@ use crate::engine::sqlite::moment::iso;
 pub(super) struct Observed {
     table: &'static str,
     total: &'static str,
+    dated: Dated,
 }
 
-static OBSERVED: [Observed; 4] = [
+/// How a table tells its rows' moments, by an indexed column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dated {
+    /// The text `timestamp`, a column of the documents.
+    Timestamp,
+    /// The number `at_ns`.
+    Nanos,
+}
+
+static OBSERVED: [Observed; 5] = [
     Observed {
         table: "performance_metrics",
         total: "samples",
+        dated: Dated::Timestamp,
     },
     Observed {
         table: "log_entries",
         total: "logs",
+        dated: Dated::Timestamp,
     },
     Observed {
         table: "process_events",
         total: "process_events",
+        dated: Dated::Timestamp,
     },
     Observed {
         table: "metrics",
         total: "metrics",
+        dated: Dated::Timestamp,
+    },
+    Observed {
+        table: "stack_samples",
+        total: "stack_samples",
+        dated: Dated::Nanos,
     },
 ];
 
@@ -39,13 +59,22 @@ pub(super) fn observed_before(
     before: Timestamp,
     slice: &mut Slice,
 ) -> rusqlite::Result<()> {
-    for Observed { table, total } in &OBSERVED {
+    for Observed {
+        table,
+        total,
+        dated,
+    } in &OBSERVED
+    {
+        let (column, before): (_, Value) = match dated {
+            Dated::Timestamp => ("timestamp", iso(before).into()),
+            Dated::Nanos => ("at_ns", before.nanos().into()),
+        };
         let removed = connection
             .prepare_cached(&format!(
                 "DELETE FROM {table} WHERE id IN (SELECT id FROM {table}
-                     WHERE timestamp < ?1 ORDER BY timestamp LIMIT ?2)"
+                     WHERE {column} < ?1 ORDER BY {column} LIMIT ?2)"
             ))?
-            .execute(params![iso(before), slice.left()])?;
+            .execute(params![before, slice.left()])?;
         count_out(connection, total, removed, slice)?;
     }
     Ok(())
@@ -70,7 +99,7 @@ pub(super) fn oldest(connection: &Connection) -> rusqlite::Result<Vec<(Option<i6
 /// Removes the rows of a table that were committed first.
 pub(super) fn remove_oldest(
     connection: &Connection,
-    Observed { table, total }: &Observed,
+    Observed { table, total, .. }: &Observed,
     slice: &mut Slice,
 ) -> rusqlite::Result<()> {
     let removed = connection
