@@ -10,7 +10,7 @@ use crate::moment::{self, When};
 use crate::output::Format;
 use crate::{
     analyze, autopsy, collector, completions, doctor, export, gaze, logs, man, metrics, query, run,
-    status, traces, verify, watch,
+    stack, status, traces, verify, watch,
 };
 
 /// A flight recorder for programs: what they are doing now, and everything they did
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Gaze(gaze::Args),
     Watch(watch::Args),
     Autopsy(autopsy::Args),
+    Stack(stack::Args),
     Status(status::Args),
     Traces(traces::Args),
     Logs(logs::Args),

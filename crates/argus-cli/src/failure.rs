@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use argus_observe::AttachError;
 use argus_observe::child::SpawnError;
+use argus_observe::stack::StackError;
 use argus_spool::place::PlaceError;
 use argus_spool::starter::StartError;
 use argus_store::salvage::SalvageError;
@@ -205,6 +206,19 @@ impl Advice for AttachError {
     }
 }
 
+impl Advice for StackError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Ended(_) => Exit::NotFound,
+            _ => Exit::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.advice().map(str::to_owned)
+    }
+}
+
 impl Advice for SpawnError {
     /// The codes that shells give.
     fn exit(&self) -> Exit {
@@ -255,6 +269,7 @@ fn advice<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Advice> {
         .or_else(|| of::<StartError>(error))
         .or_else(|| of::<PlaceError>(error))
         .or_else(|| of::<AttachError>(error))
+        .or_else(|| of::<StackError>(error))
         .or_else(|| of::<SpawnError>(error))
 }
 

@@ -10,6 +10,7 @@ mod args;
 
 mod gaze;
 mod run;
+mod stack;
 mod watch;
 
 mod analyze;
@@ -61,6 +62,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Gaze(args) => gaze::run(args, &data()?),
         Command::Watch(args) => watch::run(args, &data()?),
         Command::Autopsy(args) => autopsy::run(args, &data()?),
+        Command::Stack(args) => stack::run(args),
         Command::Status(args) => status::run(args, &data()?),
         Command::Traces(args) => traces::run(args, &data()?),
         Command::Logs(args) => logs::run(args, &data()?),

@@ -54,6 +54,12 @@ pub(crate) fn line(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Prints lines as they are.
+pub(crate) fn lines(text: &str) -> Result<()> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
 /// Prints an empty line between two tables.
 pub(crate) fn blank_line() -> Result<()> {
     writeln!(io::stdout())?;

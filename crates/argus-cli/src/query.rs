@@ -17,7 +17,7 @@ use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
 /// Ask the store a question in SQL; it can only be read
 ///
 /// Spans: process_trace, data_trace. Processes: performance_metrics, log_entries, process_events,
-/// metrics. Sessions: obs_sessions, obs_events, obs_session_meta. Bytes are printed as hexadecimal
+/// metrics, stack_trace. Sessions: obs_sessions, obs_events, obs_session_meta. Bytes are printed as hexadecimal
 /// digits; in JSON a column name that occurs twice gets a number.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

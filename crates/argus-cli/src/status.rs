@@ -51,6 +51,7 @@ struct CountsReport {
     logs: u64,
     process_events: u64,
     metrics: u64,
+    stacks: u64,
     sessions: u64,
     seen_open: u64,
 }
@@ -140,6 +141,7 @@ impl From<Counts> for CountsReport {
             logs: counts.logs,
             process_events: counts.process_events,
             metrics: counts.metrics,
+            stacks: counts.stacks,
             sessions: counts.sessions,
             seen_open: counts.seen_open,
         }
@@ -216,6 +218,7 @@ fn summary(
         ("log lines", counts.logs),
         ("process events", counts.process_events),
         ("metrics", counts.metrics),
+        ("stacks", counts.stacks),
         ("sessions", counts.sessions),
     ] {
         table.row([Cell::from(name), output::grouped(count).into()]);

@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "gaze",
     "watch",
     "autopsy",
+    "stack",
     "status",
     "traces",
     "logs",
@@ -42,6 +43,7 @@ fn help_names_every_command_and_the_exit_codes() {
       gaze         Watch a running process from outside: CPU, memory, threads, log files, its end
       watch        Watch programs live: open calls, CPU, memory, what just ended
       autopsy      Tell how a program ended and what it was doing: a crash report
+      stack        Show what every thread of a running Python program is doing, without touching it
       status       Show what is recorded, what was lost and why, and how the collector is
       traces       List calls that ended, the newest last
       logs         List recorded log lines, the newest last

@@ -19,6 +19,8 @@ mod listings;
 mod query;
 mod refusals;
 mod run;
+#[cfg(feature = "stacks")]
+mod stack;
 mod status;
 mod stored;
 mod terminal;

@@ -20,7 +20,8 @@ fn status_as_json_holds_counts_ledger_and_collector() {
             "database": recording.database().to_str().unwrap(),
             "counts": {
                 "spans": 3, "errors": 1, "open_spans": 1, "samples": 1, "logs": 2,
-                "process_events": 1, "metrics": 1, "sessions": 0, "seen_open": 1,
+                "process_events": 1, "metrics": 1, "stacks": 0, "sessions": 0,
+                "seen_open": 1,
             },
             "ledger": [{
                 "app_name": "prices", "pid": 4711,
@@ -125,6 +126,7 @@ fn status_shows_people_what_was_lost_when_and_why() {
     log lines       2
     process events  1
     metrics         1
+    stacks          0
     sessions        0
     ");
     insta::assert_snapshot!(ledger, @r"
