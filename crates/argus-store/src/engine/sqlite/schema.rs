@@ -1,8 +1,8 @@
 //! The schema and its history.
 //!
 //! `user_version` is the number of migrations applied; `application_id` says that the file is ours.
-//! Only the writer migrates, each step in one transaction with its version. A file with a higher
-//! version than [`KNOWN`] is never written.
+//! Only the writer migrates, each step in one transaction with its version, a new file in a single
+//! one. A file with a higher version than [`KNOWN`] is never written.
 
 use std::path::Path;
 
@@ -103,20 +103,30 @@ pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Resul
     migrate_to(connection, from, KNOWN)
 }
 
-/// Applies the steps up to a version.
+/// Applies the steps up to a version: each in a transaction, but all in one where there is nothing
+/// yet, so that nobody ever meets a new file half made.
 pub(super) fn migrate_to(connection: &mut Connection, from: u32, to: u32) -> rusqlite::Result<()> {
-    let steps = MIGRATIONS.iter().enumerate();
-    for (step, migration) in steps.take(to as usize).skip(from as usize) {
+    let mut from = from;
+    while from < to {
+        let until = if from == 0 { to } else { from + 1 };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration.statements)?;
-        (migration.fill)(&transaction)?;
-        for table in migration.fills {
-            // Rows that a step itself writes pass no trigger.
-            sums::count_anew(&transaction, table)?;
+        for migration in &MIGRATIONS[from as usize..until as usize] {
+            apply(&transaction, migration)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", step as u32 + 1)?;
+        transaction.pragma_update(None, "user_version", until)?;
         transaction.commit()?;
+        from = until;
+    }
+    Ok(())
+}
+
+fn apply(connection: &Connection, migration: &Migration) -> rusqlite::Result<()> {
+    connection.execute_batch(migration.statements)?;
+    (migration.fill)(connection)?;
+    for table in migration.fills {
+        // Rows that a step itself writes pass no trigger.
+        sums::count_anew(connection, table)?;
     }
     Ok(())
 }

@@ -223,3 +223,24 @@ fn a_store_of_the_first_version_becomes_one_of_today() {
         schema(&schema::pristine().unwrap())
     );
 }
+
+#[test]
+fn a_new_file_is_never_met_half_made() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..5 {
+        let database = folder.path().join(format!("{number}.db"));
+        let path = database.clone();
+        let writer = std::thread::spawn(move || drop(open_writer(&path).unwrap()));
+        loop {
+            let met = Connection::open(&database).and_then(|connection| {
+                connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+            });
+            // Busy while it is being made.
+            match met.unwrap_or(0) {
+                0 => {}
+                found => break assert_eq!(found, schema::KNOWN),
+            }
+        }
+        writer.join().unwrap();
+    }
+}
