@@ -18,6 +18,7 @@ mod notify;
 mod plan;
 mod plugins;
 mod source;
+mod stacks;
 mod unit;
 mod watched;
 
@@ -40,7 +41,7 @@ use desk::Desk;
 use engine::{Call, Engine, Pause};
 use notify::{NotTold, Notifier};
 use observers::Interval;
-use plan::{Plan, Whom};
+use plan::{Plan, StackRate, Whom};
 use recorder::Recorder;
 use source::Source;
 
@@ -100,6 +101,9 @@ pub(crate) struct Args {
     /// Measure proportional memory (PSS) as well: walks all pages of the process
     #[arg(long)]
     pss: bool,
+    /// Record what the threads of a Python program are doing, so many times a second (10 at most)
+    #[arg(long, value_name = "HZ")]
+    stacks: Option<StackRate>,
     /// Show every measure of a sample, not only CPU, memory and threads
     #[arg(long)]
     details: bool,
@@ -297,7 +301,7 @@ impl Args {
             alerts: self.alerts.rules(),
             alert_command: self.alerts.command.clone(),
             plugins: self.plugins.clone(),
-            stacks: None,
+            stacks: self.stacks,
             pss: self.pss,
             threads: self.threads,
         };

@@ -12,7 +12,9 @@ use std::time::Duration;
 use anyhow::Result;
 use argus_model::codec::Encoder;
 use argus_model::paths::DataDir;
-use argus_model::record::{Fields, LogSource, OBSERVER_RUNTIME, SubjectInfo, encode_text_key};
+use argus_model::record::{
+    Fields, LogSource, OBSERVER_RUNTIME, SubjectInfo, ThreadState, encode_text_key,
+};
 use argus_model::value::encode_verbatim;
 use argus_model::{Kind, Monotonic, NameKind, NameText, Record, SpanNumber};
 use argus_observe::line::Line;
@@ -140,6 +142,18 @@ impl Subject {
     }
 }
 
+/// What a thread is in the middle of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    pub(crate) at: Monotonic,
+    pub(crate) tid: u32,
+    pub(crate) thread: &'a str,
+    pub(crate) state: ThreadState,
+    pub(crate) holds_gil: bool,
+    /// A line for each call, innermost first.
+    pub(crate) frames: &'a str,
+}
+
 impl Recorder {
     /// Records a measurement; the record's number in this run.
     pub(crate) fn sample(&self, of: &Subject, reading: &Reading) -> u64 {
@@ -227,6 +241,20 @@ impl Recorder {
         let name = argus_spool::define(NameText::plain(NameKind::Metric, text));
         names.insert(text.to_owned(), name);
         name
+    }
+
+    /// Records what a thread is in the middle of.
+    pub(crate) fn stack(&self, of: &Subject, stack: &Stack<'_>) {
+        let record = Record::Stack {
+            subject: of.number(),
+            at: stack.at,
+            tid: stack.tid,
+            thread: stack.thread,
+            state: stack.state,
+            holds_gil: stack.holds_gil,
+            frames: stack.frames,
+        };
+        self.record(&[&of.definition], &record);
     }
 
     /// Waits until everything recorded so far is in the store, for some seconds at most.

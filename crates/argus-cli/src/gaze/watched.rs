@@ -14,6 +14,7 @@ use argus_observe::exit::Exit;
 use argus_observe::network::Network;
 use argus_observe::oom::OomWatch;
 use argus_observe::pace::{Bounds, Pace, Prober};
+use argus_observe::platform;
 use argus_observe::pressure::Cgroup;
 use argus_observe::process::Target;
 use argus_observe::sample::{Details, Pss, Reading, Sampler};
@@ -27,6 +28,7 @@ use super::logs::Voice;
 use super::plan::Plan;
 use super::plugins::Plugins;
 use super::recorder::{Event, Named, Parent, Subject};
+use super::stacks::StackRecorder;
 
 /// How often the limits and the pressure around a process are read: ten files, which change slowly.
 const SURROUNDINGS_EVERY: Duration = Duration::from_secs(30);
@@ -66,6 +68,7 @@ pub(super) struct Watched {
     alarms: Alarms,
     commands: Option<Commands>,
     plugins: Plugins,
+    stacks: Option<StackRecorder>,
 }
 
 /// What is kept open to measure a process.
@@ -157,6 +160,7 @@ impl Watched {
                 None => Plugins::new(plan, &target, &app_name.text),
                 Some(_) => Plugins::default(),
             },
+            stacks: StackRecorder::of(plan, &target, now),
             plan: Arc::clone(plan),
             role,
             app_name,
@@ -172,7 +176,8 @@ impl Watched {
     /// When there is something to do although nobody has called.
     pub(super) fn due(&self) -> Option<Monotonic> {
         let commands = self.commands.as_ref().and_then(Commands::next_due);
-        let others = [self.alarms.next_due(), commands, self.plugins.due()];
+        let stacks = self.stacks.as_ref().and_then(StackRecorder::due);
+        let others = [self.alarms.next_due(), commands, self.plugins.due(), stacks];
         others.into_iter().chain([self.due]).flatten().min()
     }
 
@@ -188,6 +193,9 @@ impl Watched {
             self.measure(round);
         }
         let now = round.now;
+        if let Some(stacks) = &mut self.stacks {
+            stacks.work(now, round.desk.recorder, &self.subject);
+        }
         let mut transitions = Vec::new();
         if let Some(heard) = self.voice.as_ref().and_then(|voice| voice.heard()) {
             self.alarms.line(heard, |turned| transitions.push(turned));
@@ -334,6 +342,9 @@ impl Watched {
     pub(super) fn become_other(&mut self, target: Target) -> Arc<Subject> {
         self.app_name = AppName::of(self.plan.app_name.as_deref(), &target.process_name);
         let subject = Subject::new(&target, &self.app_name.text, self.role.parent);
+        self.tell_missed_stacks();
+        // What is known of its threads belongs to the program before.
+        self.stacks = StackRecorder::of(&self.plan, &target, platform::monotonic_now());
         self.target = target;
         std::mem::replace(&mut self.subject, Arc::new(subject))
     }
@@ -374,6 +385,7 @@ impl Watched {
                 ..Death::of_code(exit.code)
             },
         };
+        self.tell_missed_stacks();
         let terminated = Event {
             exit_code: exit.code,
             detail: &death.detail(),
@@ -388,8 +400,15 @@ impl Watched {
     /// Closes its account: nobody looks any more.
     pub(super) fn leave(&mut self, now: Monotonic, desk: Desk<'_>) {
         self.silence(Over::Unwatched, now, desk);
+        self.tell_missed_stacks();
         let stopped = Event::plain("monitoring_stopped");
         desk.recorder.event(&self.subject, &stopped);
+    }
+
+    fn tell_missed_stacks(&self) {
+        if let Some(stacks) = &self.stacks {
+            stacks.tell_missed();
+        }
     }
 
     fn silence(&mut self, because: Over, now: Monotonic, desk: Desk<'_>) {

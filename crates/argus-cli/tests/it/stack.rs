@@ -1,4 +1,4 @@
-//! `argus stack` and real Python programs, and what is none.
+//! `argus stack` and `argus gaze --stacks` with real Python programs, and with what is none.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::observed::{Home, Stranger, eventually};
+use crate::observed::{Home, Running, Stranger, eventually};
+use rustix::process::Signal;
 
 const SHOP: &str = "\
 import threading, time
@@ -88,7 +89,7 @@ fn json_tells_the_same() {
     };
     assert_eq!(main["tid"], shop.pid);
     assert_eq!(main["name"], "MainThread");
-    assert_eq!(main["gil"].is_boolean(), true);
+    assert!(main["gil"].is_boolean());
     let outermost = main["frames"].as_array().unwrap().last().unwrap();
     assert_eq!(outermost["function"], "<module>");
     assert!(outermost["file"].as_str().unwrap().ends_with("shop.py"));
@@ -171,4 +172,112 @@ fn another_users_program_is_refused_with_a_hint() {
 fn open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Gazes at its stacks ten times a second.
+fn gaze(home: &Home, stranger: &Stranger) -> Running {
+    let pid = stranger.pid.to_string();
+    Running::start(home.collected(&["gaze", "--pid", &pid, "--interval", "1", "--stacks", "10"]))
+}
+
+#[test]
+fn stacks_are_recorded_when_they_change_and_the_rest_goes_on() {
+    let home = Home::new();
+    let program = "\
+import os, sys, threading, time
+
+def brief():
+    time.sleep(0.5)
+
+def hang():
+    threading.Thread(target=brief, name='brief').start()
+    open('ready', 'w').close()
+    while not os.path.exists('go'):
+        time.sleep(60)
+
+hang()
+";
+    fs::write(home.path("shop.py"), program).unwrap();
+    let shop = Stranger::run(&home.path(""), "exec python3 shop.py");
+    eventually("it is at work", || {
+        home.path("ready").exists().then_some(())
+    });
+    let mut gaze = gaze(&home, &shop);
+    let rows = eventually("the brief thread has ended", || {
+        let rows = home.rows("SELECT tid, thread, state, frames FROM stack_trace ORDER BY id");
+        rows.iter()
+            .any(|row| row["state"] == "ended")
+            .then_some(rows)
+    });
+    gaze.signal(Signal::INT);
+    let (code, said, error) = gaze.finish();
+    assert_eq!((code, error.as_str()), (0, ""), "{said}");
+    let of = |thread: &str| -> Vec<&Value> {
+        rows.iter().filter(|row| row["thread"] == thread).collect()
+    };
+    let (main, brief) = (of("MainThread"), of("brief"));
+    let frames: Vec<&str> = main[0]["frames"].as_str().unwrap().lines().collect();
+    assert!(frames[0].starts_with("hang ("), "{frames:?}");
+    assert!(frames[1].starts_with("<module> (") && frames[1].ends_with("shop.py:12)"));
+    assert_eq!(main[0]["tid"], shop.pid);
+    assert_eq!(main.len(), 1, "nothing has changed: {main:?}");
+    assert!(brief[0]["frames"].as_str().unwrap().starts_with("brief ("));
+    assert_eq!(brief.last().unwrap()["frames"], Value::Null);
+    assert!(!home.rows("SELECT id FROM performance_metrics").is_empty());
+    let verified = home.command(&["verify"]).output().unwrap();
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+}
+
+#[test]
+fn where_stacks_cannot_be_read_it_is_said_once_and_the_rest_goes_on() {
+    let home = Home::new();
+    let sleeping = Stranger::sleeping(&home.path(""));
+    // As another user than the program's: it may be measured, but its memory may not be read.
+    let pid = match rustix::process::geteuid().is_root() {
+        true => sleeping.pid.to_string(),
+        false => "1".to_owned(),
+    };
+    let mut gaze = if rustix::process::geteuid().is_root() {
+        let argus = home.path("argus");
+        fs::copy(env!("CARGO_BIN_EXE_argus"), &argus).unwrap();
+        open(&argus);
+        let theirs = home.path("theirs");
+        fs::create_dir(&theirs).unwrap();
+        std::os::unix::fs::chown(&theirs, Some(65_534), Some(65_534)).unwrap();
+        open(&home.path(""));
+        let mut nobody = Command::new("setpriv");
+        nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        nobody
+            .arg(argus)
+            .args(["gaze", "--pid", &pid, "--interval=0.05", "--stacks=10"]);
+        nobody
+            .env("ARGUS_HOME", theirs)
+            .env("ARGUS_COLLECTOR", "off");
+        Running::start(nobody)
+    } else {
+        home.start(&["gaze", "--pid", &pid, "--interval=0.05", "--stacks=10"])
+    };
+    for _ in 0..10 {
+        gaze.wait_for("Metrics: CPU=");
+    }
+    gaze.signal(Signal::INT);
+    let (code, said, error) = gaze.finish();
+    assert_eq!(code, 0, "{said}");
+    let told = "stacks are not recorded: the memory of process";
+    assert_eq!(error.matches(told).count(), 1, "{error}");
+    assert!(
+        error.contains("it runs as another user (uid 0); run this as"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_pace_that_makes_no_sense_is_refused() {
+    let home = Home::new();
+    for pace in ["0", "11", "often"] {
+        let option = format!("--stacks={pace}");
+        let (code, _, error) = home.start(&["gaze", "--pid", "1", &option]).finish();
+        assert_eq!(code, 2, "{error}");
+        assert!(error.contains("times a second"), "{error}");
+    }
 }
