@@ -10,26 +10,34 @@
 //!   it was, unless more ended in between than that list holds.
 //! - An open span is shown from the refresh after its commit until the one after its end. A child
 //!   whose parent has ended, or runs in another thread, hangs under its own thread.
+//! - A program that records nothing itself shows the stacks that were sampled of it, as long as they
+//!   hold ([`STACKS_HOLD`](argus_store::query::STACKS_HOLD)) and it lives.
 //! - A process leaves [`LiveOptions::linger`] after its death, not at once: its exit code is news.
 //! - Memory is bounded by the options, whatever the programs do.
 //!
 //! What it costs: a refresh reads all open spans (at most [`LiveOptions::open`]) and, by cursor,
-//! what ended since; four times a second also samples and runs, once a second also the ledger.
+//! what ended since; four times a second also samples, sampled stacks and runs, once a second also
+//! the ledger.
 
 mod changes;
 mod process;
+mod sampled;
 pub(crate) mod tree;
+mod tree;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use argus_model::Timestamp;
 use argus_store::batch::{CollectorState, RunKey};
-use argus_store::query::{ProducerLedger, StoredOpenSpan, StoredRun, StoredSample, StoredSpan};
+use argus_store::query::{
+    ProducerLedger, StoredOpenSpan, StoredRun, StoredSample, StoredSpan, StoredStack,
+};
 use argus_store::{ReadError, Store};
 
 pub use changes::{Changes, OutsideChanges, Refreshed};
 pub use process::{Ended, History, LiveProcess, Point};
+pub use sampled::SampledThread;
 pub use tree::{LiveSpan, LiveThread};
 
 /// A collector gives account of itself every two seconds; after three missed ones it is silent.
@@ -136,6 +144,7 @@ impl LiveState {
         if let Some(outside) = changes.outside {
             self.apply_runs(outside.runs, now);
             self.apply_samples(&outside.samples);
+            self.apply_stacks(outside.stacks);
             if let Some(ledger) = outside.ledger {
                 let ours = |account: &&ProducerLedger| self.shows(account.pid);
                 self.losses = Losses::sum(ledger.iter().filter(ours));
@@ -239,6 +248,21 @@ impl LiveState {
                 process.history.push(Point::of(sample));
                 process.measures.update(&sample.measures);
             }
+        }
+    }
+
+    /// Replaces the sampled stacks of all processes that record nothing themselves: what others are
+    /// in, they say better.
+    fn apply_stacks(&mut self, stacks: Vec<StoredStack>) {
+        let places = self.places();
+        let mut sampled: Vec<Vec<SampledThread>> = vec![Vec::new(); self.processes.len()];
+        for stack in stacks {
+            if let Some(&place) = places.get(&stack.run) {
+                sampled[place].push(SampledThread::of(stack));
+            }
+        }
+        for (process, sampled) in self.processes.iter_mut().zip(sampled) {
+            process.set_sampled(sampled);
         }
     }
 

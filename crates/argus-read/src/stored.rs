@@ -4,6 +4,6 @@
 
 pub use argus_store::batch::{CollectorState, Hold, RunKey, Status};
 pub use argus_store::query::{
-    ProducerLedger, Store, StoredOpenSpan, StoredRun, StoredSample, StoredSpan,
+    ProducerLedger, Store, StoredOpenSpan, StoredRun, StoredSample, StoredSpan, StoredStack,
 };
 pub use argus_store::{OpenError, ReadError};

@@ -96,7 +96,7 @@ enum Filter {
     /// Nothing.
     #[default]
     All,
-    /// Processes without open spans.
+    /// Processes without open spans or, where only sampled stacks are known, a thread at work.
     Active,
     /// Spans that went well, in the list of recent ones.
     Error,

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::observed::{Home, Running, Stranger, eventually};
+use crate::pty::Terminal;
 use rustix::process::Signal;
 
 const SHOP: &str = "\
@@ -226,6 +227,34 @@ hang()
     assert!(!home.rows("SELECT id FROM performance_metrics").is_empty());
     let verified = home.command(&["verify"]).output().unwrap();
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+}
+
+#[test]
+fn what_is_sampled_stands_on_the_live_screen() {
+    let home = Home::new();
+    let shop = shop(&home);
+    let gaze = gaze(&home, &shop);
+    let mut terminal = Terminal::start(&home.command(&["watch"]));
+    let words = [
+        "MainThread",
+        "sampled, idle",
+        "~ <module> (",
+        "~ wait (",
+        "~ price (",
+    ];
+    terminal.wait_for("both threads, the main one waiting", |screen| {
+        let text = screen.contents();
+        words.iter().all(|word| text.contains(word))
+    });
+    // It is gone with the program.
+    shop.kill(Signal::KILL);
+    terminal.wait_for("no stack of the dead", |screen| {
+        let text = screen.contents();
+        text.contains("killed by signal 9") && !text.contains("~ wait (")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_exit().code(), Some(0));
+    drop(gaze);
 }
 
 #[test]

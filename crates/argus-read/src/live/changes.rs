@@ -12,7 +12,7 @@ use argus_model::Timestamp;
 use argus_store::batch::{CollectorState, Status};
 use argus_store::query::{
     Page, ProcessFilter, ProducerLedger, SpanFilter, StoredOpenSpan, StoredRun, StoredSample,
-    StoredSpan,
+    StoredSpan, StoredStack,
 };
 use argus_store::{ReadError, Store};
 
@@ -33,6 +33,9 @@ const OLDER_RUNS: usize = 16;
 
 /// Samples taken in at once; of more than these only the newest are of use.
 const SAMPLES: usize = 4_096;
+
+/// Threads whose sampled stacks are read, at most.
+const STACKS: usize = 4_096;
 
 /// Rows that are new since the last refresh, and those that replace what was there.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +62,8 @@ pub struct OutsideChanges {
     pub samples: Vec<StoredSample>,
     /// Runs that are new or may have changed.
     pub runs: Vec<StoredRun>,
+    /// The sampled stacks that hold at this moment.
+    pub stacks: Vec<StoredStack>,
     /// All producers' accounts, if read this time.
     pub ledger: Option<Vec<ProducerLedger>>,
 }
@@ -156,7 +161,7 @@ pub(super) fn read(
         outside: None,
     };
     if is_due(state.cursors.outside_at, OUTSIDE_EVERY, now) {
-        let mut outside = read_outside(state, store, &changes.open)?;
+        let mut outside = read_outside(state, store, &changes.open, now)?;
         if is_due(state.cursors.ledger_at, LEDGER_EVERY, now) {
             outside.ledger = Some(store.ledger()?);
         }
@@ -169,6 +174,7 @@ fn read_outside(
     state: &LiveState,
     store: &dyn Store,
     open: &[StoredOpenSpan],
+    now: Timestamp,
 ) -> Result<OutsideChanges, ReadError> {
     let filter = ProcessFilter {
         pid: state.options.pid,
@@ -177,6 +183,7 @@ fn read_outside(
     let page = |page| store.samples(&filter, page);
     let id = |sample: &StoredSample| sample.id;
     let samples = follow(state.cursors.samples, SAMPLES, id, page)?;
+    let stacks = store.stacks(None, now, STACKS)?;
     let mut runs = store.runs(&filter, Page::newest(NEWEST_RUNS))?;
     if runs.len() == NEWEST_RUNS {
         for pid in older_pids(state, &runs, &samples, open) {
@@ -190,6 +197,7 @@ fn read_outside(
     Ok(OutsideChanges {
         samples,
         runs,
+        stacks,
         ledger: None,
     })
 }

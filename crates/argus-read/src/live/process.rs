@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use argus_model::record::ThreadState;
 use argus_model::{Measures, Timestamp};
 use argus_store::batch::RunKey;
 use argus_store::query::{StoredOpenSpan, StoredRun, StoredSample};
 
+use super::sampled::SampledThread;
 use super::tree::{self, LiveThread};
 
 /// How a process ended.
@@ -39,6 +41,8 @@ pub struct LiveProcess {
     pub measures: Measures,
     /// Threads with open spans: the main thread first, the others by id.
     pub threads: Vec<LiveThread>,
+    /// Threads as they were sampled, the main thread first; none of a process that records itself.
+    pub sampled: Vec<SampledThread>,
     /// Its run has been read. Before that it is known by its open spans only, and leaves with them.
     described: bool,
 }
@@ -55,6 +59,7 @@ impl LiveProcess {
             history: History::new(history),
             measures: Measures::NONE,
             threads: Vec::new(),
+            sampled: Vec::new(),
             described: true,
         };
         process.describe(run);
@@ -73,6 +78,7 @@ impl LiveProcess {
             history: History::new(history),
             measures: Measures::NONE,
             threads: Vec::new(),
+            sampled: Vec::new(),
             described: false,
         }
     }
@@ -94,6 +100,17 @@ impl LiveProcess {
 
     pub(super) fn set_open(&mut self, spans: Vec<StoredOpenSpan>) {
         self.threads = tree::threads(self.run.pid, spans);
+    }
+
+    pub(super) fn set_sampled(&mut self, sampled: Vec<SampledThread>) {
+        let shows_them = !self.instrumented && self.ended.is_none();
+        self.sampled = if shows_them { sampled } else { Vec::new() };
+    }
+
+    /// Whether something in it is at work, as far as is known.
+    pub fn is_busy(&self) -> bool {
+        let is_active = |thread: &SampledThread| thread.state == ThreadState::Active;
+        !self.threads.is_empty() || self.sampled.iter().any(is_active)
     }
 
     /// Whether it has been dead for longer than `linger` and has nothing open.

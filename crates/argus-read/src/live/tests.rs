@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use argus_model::record::ThreadState;
 use argus_model::{Measures, ProducerId, SpanKey, SpanNumber};
 use argus_store::batch::Status;
 
@@ -100,6 +101,7 @@ fn outside(runs: Vec<StoredRun>, samples: Vec<StoredSample>) -> Changes {
         outside: Some(OutsideChanges {
             samples,
             runs,
+            stacks: Vec::new(),
             ledger: None,
         }),
         ..Changes::default()
@@ -311,4 +313,68 @@ fn only_the_process_asked_for_is_shown() {
     state.apply(changes, second(3));
     check(&state, second(3), "|app8 8");
     assert_eq!(state.losses().total(), 9);
+}
+
+fn stack(pid: u32, tid: u32, seconds: i64, frames: &str) -> StoredStack {
+    StoredStack {
+        id: 1,
+        at: second(seconds),
+        run: producer(pid).into(),
+        tid,
+        thread: format!("thread-{tid}"),
+        state: ThreadState::Idle,
+        holds_gil: false,
+        frames: frames.into(),
+    }
+}
+
+fn sampled(runs: Vec<StoredRun>, stacks: Vec<StoredStack>) -> Changes {
+    let mut changes = outside(runs, Vec::new());
+    changes.outside.as_mut().unwrap().stacks = stacks;
+    changes
+}
+
+#[test]
+fn a_program_that_records_nothing_shows_its_sampled_stacks() {
+    let mut state = LiveState::default();
+    let stacks = vec![
+        stack(7, 7, 1, "inner (a.py:2)\nouter (a.py:9)"),
+        stack(7, 8, 2, ""),
+    ];
+    state.apply(sampled(vec![run(0, 7, None)], stacks), second(3));
+    let told = &state.processes()[0].sampled;
+    assert_eq!(told[0].frames, ["outer (a.py:9)", "inner (a.py:2)"]);
+    assert_eq!((told[0].tid, told[0].at), (7, second(1)));
+    assert_eq!((told[1].tid, told[1].frames.len()), (8, 0));
+    assert!(!state.processes()[0].is_busy());
+    // They are replaced by what holds at the next look, and stay between the looks.
+    state.apply(Changes::default(), second(4));
+    assert_eq!(state.processes()[0].sampled.len(), 2);
+    let mut active = stack(7, 8, 4, "f (a.py:1)");
+    active.state = ThreadState::Active;
+    state.apply(sampled(Vec::new(), vec![active]), second(4));
+    assert_eq!(state.processes()[0].sampled.len(), 1);
+    assert!(state.processes()[0].is_busy());
+    state.apply(sampled(Vec::new(), Vec::new()), second(5));
+    assert_eq!(state.processes()[0].sampled, []);
+}
+
+#[test]
+fn stacks_of_the_dead_and_of_those_that_record_themselves_are_not_shown() {
+    let mut state = LiveState::default();
+    let runs = vec![
+        StoredRun {
+            instrumented: true,
+            ..run(0, 7, None)
+        },
+        run(1, 8, Some(2)),
+        run(2, 9, None),
+    ];
+    let stacks = [7, 8, 9, 10].map(|pid| stack(pid, pid, 2, "f (a.py:1)"));
+    state.apply(sampled(runs, stacks.into()), second(3));
+    let told = state.processes().iter();
+    let told: Vec<_> = told
+        .map(|process| (process.pid(), process.sampled.len()))
+        .collect();
+    assert_eq!(told, [(7, 0), (8, 0), (9, 1)]);
 }

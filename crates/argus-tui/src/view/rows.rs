@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use argus_model::SpanKey;
 use argus_read::LiveState;
-use argus_read::live::{LiveProcess, LiveThread, Point};
+use argus_read::live::{LiveProcess, LiveThread, Point, SampledThread};
 use argus_read::stored::RunKey;
 
 use super::{Filter, Order};
@@ -20,6 +20,8 @@ pub(super) enum RowKey {
     Process(RunKey),
     Thread(RunKey, u32),
     Span(SpanKey, u32),
+    /// A sampled call: its thread, and how deep it is.
+    Call(RunKey, u32, usize),
 }
 
 impl RowKey {
@@ -29,6 +31,7 @@ impl RowKey {
             Self::Process(_) => None,
             Self::Thread(run, _) => Some(Self::Process(run)),
             Self::Span(span, tid) => Some(Self::Thread(span.producer.into(), tid)),
+            Self::Call(run, tid, _) => Some(Self::Thread(run, tid)),
         }
     }
 }
@@ -47,6 +50,10 @@ pub(super) enum Place {
     Process,
     Thread(usize),
     Span(usize, usize),
+    /// A thread that was sampled.
+    Sampled(usize),
+    /// A call that it was in.
+    Call(usize, usize),
 }
 
 /// One row.
@@ -68,13 +75,18 @@ impl Row {
             Place::Process => RowKey::Process(process.run),
             Place::Thread(thread) => RowKey::Thread(process.run, process.threads[thread].tid),
             Place::Span(thread, span) => span_key(&process.threads[thread], span),
+            Place::Sampled(thread) => RowKey::Thread(process.run, process.sampled[thread].tid),
+            Place::Call(thread, call) => {
+                RowKey::Call(process.run, process.sampled[thread].tid, call)
+            }
         }
     }
 
     pub(super) fn depth(self, state: &LiveState) -> usize {
         match self.place {
             Place::Process => 0,
-            Place::Thread(_) => 1,
+            Place::Thread(_) | Place::Sampled(_) => 1,
+            Place::Call(_, call) => 2 + call,
             Place::Span(thread, span) => 2 + self.process(state).threads[thread].spans[span].depth,
         }
     }
@@ -94,11 +106,12 @@ pub(super) fn visible(
     let mut rows = Vec::with_capacity(state.open_spans() + 2 * state.processes().len());
     for process in ordered(state.processes(), order) {
         let shown = &state.processes()[process];
-        if filter == Filter::Active && shown.threads.is_empty() {
+        if filter == Filter::Active && !shown.is_busy() {
             continue;
         }
         let key = RowKey::Process(shown.run);
-        let fold = fold(!shown.threads.is_empty(), folded, || key);
+        let has_more = !shown.threads.is_empty() || !shown.sampled.is_empty();
+        let fold = fold(has_more, folded, || key);
         rows.push(Row {
             process,
             place: Place::Process,
@@ -107,6 +120,9 @@ pub(super) fn visible(
         if fold == Fold::Open {
             for (thread, live) in shown.threads.iter().enumerate() {
                 push_thread(&mut rows, folded, shown.run, (process, thread), live);
+            }
+            for (thread, sampled) in shown.sampled.iter().enumerate() {
+                push_sampled(&mut rows, folded, shown.run, (process, thread), sampled);
             }
         }
     }
@@ -143,6 +159,28 @@ fn push_thread(
         if fold == Fold::Closed {
             span += shown.descendants;
         }
+    }
+}
+
+fn push_sampled(
+    rows: &mut Vec<Row>,
+    folded: &HashSet<RowKey>,
+    run: RunKey,
+    (process, thread): (usize, usize),
+    sampled: &SampledThread,
+) {
+    let open = fold(!sampled.frames.is_empty(), folded, || {
+        RowKey::Thread(run, sampled.tid)
+    });
+    let row = |place, fold| Row {
+        process,
+        place,
+        fold,
+    };
+    rows.push(row(Place::Sampled(thread), open));
+    if open == Fold::Open {
+        let calls = 0..sampled.frames.len();
+        rows.extend(calls.map(|call| row(Place::Call(thread, call), Fold::Leaf)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use argus_read::live::{LiveProcess, LiveSpan, LiveThread};
+use argus_read::live::{LiveProcess, LiveSpan, LiveThread, SampledThread};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -54,6 +54,8 @@ impl Stack<'_> {
         // Beyond half of the width depth is no longer shown, so that the names still are.
         let indent = (2 * row.depth(self.scene.state)).min(width / 2);
         let mark = match row.fold {
+            // What was sampled is not known as surely as what a program says of itself.
+            Fold::Leaf if matches!(row.place, Place::Call(..)) => "~ ",
             Fold::Leaf => "  ",
             Fold::Open => "▾ ",
             Fold::Closed => "▸ ",
@@ -64,6 +66,11 @@ impl Stack<'_> {
             Place::Thread(thread) => (self.thread(&process.threads[thread], row.fold, width), None),
             Place::Span(thread, span) => {
                 self.span(&process.threads[thread].spans[span], row.fold, width)
+            }
+            Place::Sampled(thread) => self.sampled(&process.sampled[thread], row.fold, width),
+            Place::Call(thread, call) => {
+                let text = fit(&process.sampled[thread].frames[call], width);
+                (vec![Span::styled(text, self.theme.dim)], None)
             }
         };
         spans.insert(0, Span::styled(" ".repeat(indent) + mark, self.theme.dim));
@@ -108,6 +115,29 @@ impl Stack<'_> {
             text += &format!("  {open}");
         }
         vec![Span::styled(fit(&text, width), self.theme.dim)]
+    }
+
+    /// A thread that was sampled, and how long ago.
+    fn sampled(
+        &mut self,
+        thread: &SampledThread,
+        fold: Fold,
+        width: usize,
+    ) -> (Vec<Span<'static>>, Option<(String, Style)>) {
+        let age = self.scene.now.since(thread.at);
+        self.drawn.youngest = Some(self.drawn.youngest.unwrap_or(Duration::MAX).min(age));
+        let state = thread.state.word();
+        let mut text = format!("{} {}  sampled, {state}", thread.name, thread.tid);
+        if thread.holds_gil {
+            text += ", GIL";
+        }
+        if fold == Fold::Closed {
+            let calls = format::count(thread.frames.len(), "call", "calls");
+            text += &format!("  {calls}");
+        }
+        let text = Span::styled(fit(&text, width), self.theme.dim);
+        let time = format!("~{}", format::elapsed(age));
+        (vec![text], Some((time, self.theme.dim)))
     }
 
     fn span(

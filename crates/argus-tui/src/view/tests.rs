@@ -1,5 +1,7 @@
 //! Pictures of hand-built data at a fixed moment.
 
+mod sampled;
+
 use argus_model::{Measure, Measures, ProducerId, SpanKey, SpanNumber};
 use argus_read::live::{Changes, LiveOptions, OutsideChanges};
 use argus_read::stored::{
@@ -142,6 +144,7 @@ fn busy() -> LiveState {
             outside: Some(OutsideChanges {
                 samples: (1..=8).map(sample).collect(),
                 runs: vec![run(4711, None), run(4712, Some(10.0))],
+                stacks: Vec::new(),
                 ledger: Some(vec![]),
             }),
         },
