@@ -23,7 +23,6 @@ mod changes;
 mod process;
 mod sampled;
 pub(crate) mod tree;
-mod tree;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;

@@ -11,9 +11,7 @@ use argus_model::{ProducerId, SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{free_query, functions, listing, span_listing, stacks};
-use super::{free_query, functions, listing, span_listing, which};
-use crate::batch::{CollectorState, Hold};
+use super::{free_query, functions, listing, span_listing, stacks, which};
 use crate::batch::{CollectorState, Hold, RunKey};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
