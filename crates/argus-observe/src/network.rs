@@ -10,7 +10,8 @@
 //!   machine's, whose cost is that of the kernel's table (0.2 to 0.5 ms on big machines), not of the
 //!   number of processes.
 //! - Connections that have ended are told by the kernel with their last counts, so that what moved
-//!   after the last look is not lost.
+//!   after the last look is not lost. It tells them when it finds time to: at once on an idle machine,
+//!   seconds later on one that is short of CPUs.
 //!
 //! Payload is counted, as it was handed over: what had to be sent again counts once, what the kernel
 //! has received counts before the process reads it, and what is still queued for sending does not.
@@ -31,13 +32,13 @@
 //! the one that was seen last with a connection of that port, else for the one watched last.
 
 mod diag;
+mod ends;
 mod holders;
 mod ledger;
 mod link;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,14 +79,14 @@ pub enum Unseen {
 }
 
 /// Whether the ends of connections are told, without which their last bytes are lost.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
     /// All of them.
     Told,
     /// The kernel had no room for some, so often.
     Overrun(u64),
-    /// Refused.
-    Refused(io::Error),
+    /// Refused, for this reason.
+    Refused(ErrorKind),
 }
 
 /// Whether it was time to look: not before the shortest time is over, and where looking is dear (with
@@ -102,6 +103,7 @@ pub enum Looked {
 #[derive(Debug)]
 pub struct Network {
     link: Link,
+    ends: io::Result<ends::Ends>,
     namespace: PathBuf,
     ledger: Ledger,
     watched: HashMap<u32, Watched>,
@@ -132,21 +134,26 @@ const LOOKS_WITHOUT_LISTING: u64 = 10;
 /// What is dear may take one part in so many of all time.
 const SHARE_OF_TIME: u32 = 500;
 
+/// Room in the kernel for the ends of connections, about a kilobyte each.
+const ROOM_FOR_ENDS: usize = 4 << 20;
+
 /// What asking for one connection costs.
 const ONE_CONNECTION: Duration = Duration::from_micros(3);
 
 impl Network {
-    /// Begins to be told of the ends of connections. Two descriptors, and one a process. `every` is
-    /// the shortest time between two looks.
+    /// Begins to be told of the ends of connections, by a thread that sleeps while none end. Three
+    /// descriptors, and one a process. `every` is the shortest time between two looks.
     ///
     /// # Errors
     /// When the kernel (or a sandbox) has no socket diagnosis.
     pub fn open(every: Duration) -> io::Result<Self> {
         let mut link = Link::open()?;
         link.all()?;
+        let ends = ends::Ends::hear(ROOM_FOR_ENDS);
         Ok(Self {
-            misses_ends: link.refusal().is_some(),
+            misses_ends: ends.is_err(),
             link,
+            ends,
             namespace: namespace_of("self")?,
             ledger: Ledger::default(),
             watched: HashMap::new(),
@@ -208,9 +215,8 @@ impl Network {
         }
     }
 
-    /// Looks at all watched processes, if it is time; hears in any case of connections that have
-    /// ended. The kernel keeps room for some thousands of these, and slows down telling them when
-    /// half of it is taken: worth calling every second, even with a longer time between two looks.
+    /// Looks at all watched processes, if it is time; counts in any case the connections that have
+    /// ended, of which no more than twenty thousand are kept.
     ///
     /// # Errors
     /// When the kernel does not answer. The numbers stay as they are, and the next look may succeed.
@@ -273,17 +279,11 @@ impl Network {
 
     /// Whether the ends of connections were told so far.
     pub fn ends(&self) -> Ends {
-        match self.link.refusal() {
-            Some(error) => Ends::Refused(error),
-            None if self.overruns > 0 => Ends::Overrun(self.overruns),
-            None => Ends::Told,
+        match &self.ends {
+            Err(error) => Ends::Refused(error.kind()),
+            Ok(_) if self.overruns > 0 => Ends::Overrun(self.overruns),
+            Ok(_) => Ends::Told,
         }
-    }
-
-    /// Polls readable when connections have ended; `None` where that is not told. Nobody needs to
-    /// wait for it: it serves where so many end between two looks that the kernel runs out of room.
-    pub fn ends_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.link.ends_descriptor()
     }
 
     fn check_namespace(&self, pid: u32) -> Result<(), Unseen> {
@@ -295,10 +295,13 @@ impl Network {
     }
 
     fn hear_of_ends(&mut self) {
-        let ends = self.link.ends();
-        self.overruns += ends.overruns;
-        self.misses_ends |= ends.overruns > 0;
-        for seen in &ends.sockets {
+        let Ok(ends) = &self.ends else {
+            return;
+        };
+        let heard = ends.take();
+        self.overruns += heard.overruns;
+        self.misses_ends |= heard.overruns > 0;
+        for seen in &heard.sockets {
             self.ledger.ended(seen);
         }
     }
@@ -351,7 +354,7 @@ impl Network {
             self.ledger.seen(seen, Since::ItsBeginning);
         }
         if has_walked && self.misses_ends {
-            self.misses_ends = self.link.refusal().is_some();
+            self.misses_ends = self.ends.is_err();
             let cookies = seen.iter().map(|seen| seen.id.cookie()).collect();
             self.ledger.forget_all_but(&cookies);
         }

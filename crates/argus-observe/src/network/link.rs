@@ -1,17 +1,13 @@
-//! The two connections to the kernel: one to ask for sockets, one to be told of their end.
+//! The connection to the kernel that sockets are asked for over.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::diag::{self, Message, Seen, SocketId};
-
-/// Room for the ends of connections between two looks, as far as the machine allows it. About a
-/// kilobyte each.
-const ROOM_FOR_ENDS: usize = 4 << 20;
 
 /// Questions sent at once: their answers must fit the room that a socket has by default.
 const QUESTIONS: usize = 32;
@@ -22,7 +18,6 @@ const DATAGRAM_BYTES: usize = 32 << 10;
 #[derive(Debug)]
 pub(super) struct Link {
     questions: OwnedFd,
-    ends: Result<OwnedFd, Errno>,
     walk: Walk,
     space: Vec<u8>,
 }
@@ -34,35 +29,13 @@ enum Walk {
     PerFamily,
 }
 
-/// What arrived from the connection that tells of ends.
-#[derive(Debug, Default)]
-pub(super) struct Ends {
-    pub(super) sockets: Vec<Seen>,
-    /// How often the kernel had to drop some for want of room.
-    pub(super) overruns: u64,
-}
-
 impl Link {
     pub(super) fn open() -> io::Result<Self> {
-        Self::open_with(ROOM_FOR_ENDS)
-    }
-
-    fn open_with(room: usize) -> io::Result<Self> {
         Ok(Self {
             questions: open_socket()?,
-            ends: open_socket().and_then(|socket| hear_of_ends(socket, room)),
             walk: Walk::Once,
             space: vec![0; DATAGRAM_BYTES],
         })
-    }
-
-    /// Why ends are not told, if they are not.
-    pub(super) fn refusal(&self) -> Option<io::Error> {
-        self.ends.as_ref().err().map(|error| (*error).into())
-    }
-
-    pub(super) fn ends_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.ends.as_ref().ok().map(AsFd::as_fd)
     }
 
     /// Every socket of this network namespace.
@@ -139,28 +112,6 @@ impl Link {
             rustix::net::recv(&self.questions, &mut self.space[..], RecvFlags::DONTWAIT)?;
         Ok(length)
     }
-
-    /// The ends since this was asked last.
-    pub(super) fn ends(&mut self) -> Ends {
-        let mut ends = Ends::default();
-        let Ok(socket) = &self.ends else {
-            return ends;
-        };
-        loop {
-            match rustix::net::recv(socket, &mut self.space[..], RecvFlags::DONTWAIT) {
-                Ok((length, _)) => {
-                    for message in diag::messages(&self.space[..length]) {
-                        if let Message::Socket(seen) = message {
-                            ends.sockets.push(seen);
-                        }
-                    }
-                }
-                Err(Errno::NOBUFS) => ends.overruns += 1,
-                Err(Errno::INTR) => {}
-                Err(_) => return ends,
-            }
-        }
-    }
 }
 
 fn open_socket() -> Result<OwnedFd, Errno> {
@@ -172,8 +123,10 @@ fn open_socket() -> Result<OwnedFd, Errno> {
     )
 }
 
-/// Has the ends of connections told to this socket.
-fn hear_of_ends(socket: OwnedFd, room: usize) -> Result<OwnedFd, Errno> {
+/// A connection over which the ends of TCP sockets are told, with so much room for them if the machine
+/// allows it.
+pub(super) fn hear_of_ends(room: usize) -> Result<OwnedFd, Errno> {
+    let socket = open_socket()?;
     // The superuser may have more than others; either is better than nothing.
     if sockopt::set_socket_recv_buffer_size_force(&socket, room).is_err() {
         let _ = sockopt::set_socket_recv_buffer_size(&socket, room);
@@ -193,26 +146,8 @@ fn is_unknown_question(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::time::{Duration, Instant};
 
     use super::*;
-
-    #[test]
-    fn ends_for_which_there_is_no_room_are_said_to_be_missing() {
-        let mut link = Link::open_with(4096).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        for _ in 0..100 {
-            let line = TcpStream::connect(address).unwrap();
-            drop((listener.accept().unwrap(), line));
-        }
-        // The kernel tells ends when it finds time to, and the overrun with the next one.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while link.ends().overruns == 0 {
-            assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
 
     #[test]
     fn one_socket_and_all_sockets_are_told_alike() {

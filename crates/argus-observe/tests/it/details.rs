@@ -203,7 +203,7 @@ fn what_is_dear_is_measured_the_more_rarely_the_more_threads_there_are() {
 
 #[test]
 fn proportional_memory_is_less_than_all_of_it_and_only_on_demand() {
-    let stranger = Stranger::run("sleep 60");
+    let stranger = Stranger::asleep();
     // While the program is still being loaded it grows between the two.
     eventually("a part of all of it is shared", || {
         let reading = sampler(&stranger).sample().unwrap().unwrap();
@@ -221,7 +221,7 @@ fn proportional_memory_is_less_than_all_of_it_and_only_on_demand() {
 
 #[test]
 fn details_come_only_so_often_and_nothing_without_them() {
-    let stranger = Stranger::run("sleep 60");
+    let stranger = Stranger::asleep();
     let rare = Details {
         every: Duration::from_secs(3600),
         ..ALL
@@ -238,7 +238,7 @@ fn details_come_only_so_often_and_nothing_without_them() {
 
 #[test]
 fn what_another_user_may_not_see_is_absent() {
-    let stranger = Stranger::run("sleep 60");
+    let stranger = Stranger::asleep();
     // Without the right to become somebody else, somebody else's process is looked at.
     let foreign = if rustix::process::getuid().is_root() {
         stranger.target()

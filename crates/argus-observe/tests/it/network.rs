@@ -341,7 +341,7 @@ fn it_works_without_privileges_on_processes_of_ones_own() {
 
 #[test]
 fn another_users_process_is_not_seen() {
-    let stranger = Stranger::run("sleep 60");
+    let stranger = Stranger::asleep();
     let foreign = if rustix::process::getuid().is_root() {
         stranger.target()
     } else {
@@ -378,7 +378,7 @@ fn a_process_in_another_network_namespace_is_not_seen() {
 
 #[test]
 fn a_process_that_has_ended_is_not_watched() {
-    let stranger = Stranger::run("sleep 60");
+    let stranger = Stranger::asleep();
     let mut target = stranger.target();
     target.start_ticks += 1;
     let answer = Network::open(Duration::ZERO).unwrap().watch(&target);

@@ -39,6 +39,15 @@ impl Stranger {
         Self { parent, pid }
     }
 
+    /// Runs a program that does nothing, and is the one it will be.
+    pub(crate) fn asleep() -> Self {
+        let stranger = Self::run("exec sleep 60");
+        eventually("the shell has become sleep", || {
+            (stranger.target().process_name == "sleep").then_some(())
+        });
+        stranger
+    }
+
     pub(crate) fn target(&self) -> Target {
         find_by_pid(self.pid).unwrap()
     }

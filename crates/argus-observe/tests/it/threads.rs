@@ -101,7 +101,7 @@ fn a_thousand_threads_are_looked_at() {
 
 #[test]
 fn a_process_that_has_ended_has_no_threads() {
-    let stranger = Stranger::run("sleep 60");
+    let stranger = Stranger::asleep();
     let target = stranger.target();
     let mut threads = Threads::attach(&target).unwrap();
     assert_eq!(look(&mut threads).threads[0].name, "sleep");
