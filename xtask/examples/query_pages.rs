@@ -241,10 +241,10 @@ fn producer(process: u64) -> ProducerRow {
             process_name: "python3".to_owned(),
             command_line: "python3 -m shop".to_owned(),
             hostname: "bench".to_owned(),
+            parent: None,
         }),
         runtime: "python 3".to_owned(),
         argus_version: "0".to_owned(),
-        parent_pid: 1,
         seen_at: Timestamp::from_nanos(BEGIN_NS),
     }
 }
