@@ -1,6 +1,6 @@
 //! Which process is meant: by id, or by a name that people use for it.
 //!
-//! [`names`] says which names fit. Matches on the kernel's name go first, and among equals the
+//! The module `names` says which names fit. Matches on the kernel's name go first, and among equals the
 //! lowest id does. Argus does not observe itself: processes of this very program are no match for a
 //! name, and those that started it (the shell it was typed into, `sudo`) match last of all, so that
 //! `--process bash` means the shell that was meant.
