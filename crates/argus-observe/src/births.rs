@@ -36,6 +36,7 @@ use std::time::Duration;
 use argus_model::Monotonic;
 
 use crate::platform;
+use crate::process::Instance;
 use connector::Connector;
 use face::Face;
 use last_pid::{Given, LastPid};
@@ -175,6 +176,15 @@ impl Births {
             }
         };
         Wait { descriptor, until }
+    }
+
+    /// How a process ended, if that was reported: exit code, or −N when signal N killed it. For ends of
+    /// which [`crate::exit`] gives no code, as before Linux 6.15 it often cannot; the report is that of
+    /// the first thread, which is wrong for a program whose first thread ended before the others.
+    /// The last few thousand ends of the machine are remembered, those read by [`Births::look`].
+    pub fn reported_code(&self, instance: Instance, now: Monotonic) -> Option<i32> {
+        let born = meet::born_at(instance.start_ticks, now);
+        platform::code_of(self.lives.end_after(instance.pid, born)?)
     }
 
     /// Learns of what was born since the last look, and tells what `judge` wants. Of one process

@@ -6,6 +6,9 @@ use argus_model::Monotonic;
 
 use super::connector::Event;
 
+/// How many ends are remembered.
+const MOST_ENDS: usize = 4096;
+
 /// A process, from what the kernel reported of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
@@ -47,6 +50,8 @@ pub(super) struct Lives {
     executed: Vec<u32>,
     /// Those that ended and were looked at before.
     ended: Vec<(u32, Monotonic, i32)>,
+    /// The last ends of all, oldest first.
+    ends: VecDeque<(u32, Monotonic, i32)>,
 }
 
 impl Lives {
@@ -66,10 +71,16 @@ impl Lives {
                 pid,
                 wait_status,
                 at,
-            } => match self.waiting(pid) {
-                Some(life) => life.end = Some((at, wait_status)),
-                None => self.ended.push((pid, at, wait_status)),
-            },
+            } => {
+                if self.ends.len() >= MOST_ENDS {
+                    self.ends.pop_front();
+                }
+                self.ends.push_back((pid, at, wait_status));
+                match self.waiting(pid) {
+                    Some(life) => life.end = Some((at, wait_status)),
+                    None => self.ended.push((pid, at, wait_status)),
+                }
+            }
         }
     }
 
@@ -106,6 +117,13 @@ impl Lives {
     /// Those looked at before that have ended.
     pub(super) fn take_ended(&mut self) -> Vec<(u32, Monotonic, i32)> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// The last wait status that was reported of this id after a moment.
+    pub(super) fn end_after(&self, pid: u32, born: Monotonic) -> Option<i32> {
+        let mut ends = self.ends.iter().rev();
+        let (_, at, status) = ends.find(|(id, ..)| *id == pid)?;
+        (*at >= born).then_some(*status)
     }
 
     /// How many wait.
@@ -175,5 +193,18 @@ mod tests {
         assert_eq!(lives.take_ended(), [(5, at(9), 1 << 8)]);
         assert_eq!(lives.take_ended(), []);
         assert_eq!(lives.len(), 0);
+    }
+
+    #[test]
+    fn the_last_ends_are_remembered_and_belong_to_those_born_before() {
+        let mut lives = Lives::default();
+        lives.hear(exit(5, 1, 100));
+        assert_eq!(lives.end_after(5, at(90)), Some(1 << 8));
+        assert_eq!(lives.end_after(5, at(110)), None, "of an earlier one");
+        for pid in 10..10 + 4096 {
+            lives.hear(exit(pid, 0, 200));
+        }
+        assert_eq!(lives.end_after(5, at(90)), None, "forgotten");
+        assert_eq!(lives.end_after(4000, at(90)), Some(0));
     }
 }

@@ -391,7 +391,7 @@ fn unnamed(instance: Instance, stat: &Stat) -> Target {
     }
 }
 
-fn born_at(start_ticks: u64, now: Monotonic) -> Monotonic {
+pub(super) fn born_at(start_ticks: u64, now: Monotonic) -> Monotonic {
     let age = platform::ticks_now().saturating_sub(start_ticks);
     let age = age.saturating_mul(1_000_000_000 / platform::ticks_per_second());
     Monotonic::from_nanos(now.nanos().saturating_sub(age))

@@ -47,6 +47,8 @@ pub(super) struct Observer {
     pub(super) became: Vec<Target>,
     pub(super) passed: Vec<Brief>,
     pub(super) exits: HashMap<Instance, Exit>,
+    /// How many ends were reported as well.
+    pub(super) reported: usize,
     /// How often reports were lost.
     pub(super) losses: u32,
     /// Looks that left nothing to be looked at: when they began and ended.
@@ -71,6 +73,7 @@ impl Observer {
             became: Vec::new(),
             passed: Vec::new(),
             exits: HashMap::new(),
+            reported: 0,
             losses: 0,
             looks: Vec::new(),
             descriptors: 0,
@@ -104,6 +107,9 @@ impl Observer {
         }
         self.take(news.unwrap());
         for (instance, exit) in self.watcher.poll(Duration::ZERO).unwrap() {
+            let reported = self.births.reported_code(instance, over);
+            assert!(reported.is_none() || reported == exit.code || exit.code.is_none());
+            self.reported += usize::from(reported.is_some());
             self.family.ended(instance);
             assert_eq!(self.exits.insert(instance, exit), None, "{instance:?}");
         }
