@@ -1,7 +1,7 @@
 //! How often a process is worth a sample: seldom while it idles, often while something moves.
 //!
 //! A full sample is dear, to take and to keep; a [`Probe`] (CPU time, resident memory, errors) costs
-//! 3 µs. So a process is probed at the pace that a step of load must be answered with, and sampled at
+//! less than 2 µs. So a process is probed at the pace that a step of load must be answered with, and sampled at
 //! the interval in force:
 //!
 //! - [`Bounds::fastest`] from the probe on at which something moved,

@@ -35,7 +35,7 @@ pub(super) enum Inspected {
     Absent,
 }
 
-/// Finds out what has this id, the pidfd first: it tells threads and the absent for 1 µs each.
+/// Finds out what has this id, the pidfd first: it tells threads and the absent by one system call.
 pub(super) fn inspect(pid: u32) -> Inspected {
     let pidfd = match platform::pidfd_open(pid) {
         Ok(pidfd) => Some(pidfd),
