@@ -9,13 +9,16 @@
 //! - [`query`]: pages and percentiles in large stores.
 //! - [`instrument`]: what a decorator or a guard adds to a call.
 //! - [`latency`]: from an emit to the screen of another process.
+//! - [`gaze`]: watching fifty processes from outside, and how soon an end is noticed.
 //! - [`table`]: the README's table, generated from the results.
 
 mod drain;
 mod figures;
+mod gaze;
 mod instrument;
 mod latency;
 mod machine;
+mod meter;
 mod programs;
 mod query;
 mod table;
@@ -32,7 +35,7 @@ use crate::workspace::Workspace;
 pub(crate) const HELP: &str = "\
 Measures Argus beside its peers and writes what it saw to bench/results.
 
-usage: cargo xtask bench [drain|query|instrument|latency|all] [--full | --quick]
+usage: cargo xtask bench [drain|query|instrument|latency|gaze|all] [--full | --quick]
        cargo xtask bench table
 
   drain       spool to store: spans per CPU-second and bytes a span, against the schema of the
@@ -41,6 +44,8 @@ usage: cargo xtask bench [drain|query|instrument|latency|all] [--full | --quick]
   instrument  what @argus.monitor and a Rust guard add to a call, against a plain Python decorator,
               OpenTelemetry, logfire and viztracer
   latency     from an emit to the screen state of another process, sporadic and under load
+  gaze        what watching 50 processes costs, against pidstat, psutil and glances; how soon the end
+              of a process is noticed
   all         all of them, one after the other (the default)
   table       only writes the README's table anew from bench/results
 
@@ -48,7 +53,7 @@ usage: cargo xtask bench [drain|query|instrument|latency|all] [--full | --quick]
   --quick     small numbers, to see that everything runs; nothing is written
 
 Builds in release. Needs the network once: the peers are installed into .bench/venv with the versions
-pinned in bench/requirements.txt. Data goes to .bench/data and is removed afterwards.
+pinned in bench/requirements.txt; `gaze` needs pidstat (apt install sysstat). Data goes to .bench/data and is removed afterwards.
 
 Run it on a quiet machine: the load before and after stands in every result.
 
@@ -80,7 +85,7 @@ struct Bench {
     run: fn(&Programs<'_>, Scale) -> Result<Findings>,
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "drain",
         run: drain::run,
@@ -96,6 +101,10 @@ const BENCHES: [Bench; 4] = [
     Bench {
         name: "latency",
         run: latency::run,
+    },
+    Bench {
+        name: "gaze",
+        run: gaze::run,
     },
 ];
 

@@ -195,6 +195,15 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The value that a share of all, from 0 to 1, do not exceed; 0 of nothing.
+pub(super) fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() as f64 * share).ceil() as usize;
+    let place = rank.saturating_sub(1);
+    values.get(place).copied().unwrap_or(0.0)
+}
+
 /// Four significant digits: more would claim more than was measured.
 fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
@@ -269,6 +278,15 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0]), 2.5);
         assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_seen() {
+        let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(percentile(&hundred, 0.95), 95.0);
+        assert_eq!(percentile(&hundred, 1.0), 100.0);
+        assert_eq!(percentile(&[7.0], 0.5), 7.0);
+        assert_eq!(percentile(&[], 0.5), 0.0);
     }
 
     #[test]

@@ -3,20 +3,26 @@
 //! CPU time of a child is what the kernel adds to ours when it is waited for, user and system, with all
 //! of its threads and its own children, in ticks of 10 ms. Children run one after the other.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::meter::{TICKS_PER_SECOND, ticks};
 use crate::step;
 use crate::workspace::Workspace;
 
-/// Ticks of `/proc/PID/stat` in a second (`USER_HZ`), fixed on every architecture Argus is built for.
-const TICKS_PER_SECOND: f64 = 100.0;
-
 /// Our own programs for benches: the examples of xtask.
-const EXAMPLES: &[&str] = &["guard_cost", "peer_store", "query_pages", "screen_latency"];
+const EXAMPLES: &[&str] = &[
+    "gaze_crowd",
+    "gaze_deaths",
+    "guard_cost",
+    "peer_store",
+    "query_pages",
+    "screen_latency",
+];
 
 /// Programs that exist, and a place for what they write.
 pub(super) struct Programs<'a> {
@@ -101,6 +107,21 @@ impl<'a> Programs<'a> {
 /// A child that is killed when this goes out of scope.
 pub(super) struct Guarded(Child);
 
+impl Guarded {
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let status = self.0.wait().context("cannot wait for a child")?;
+        if !status.success() {
+            bail!("process {}: {status}", self.pid());
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Guarded {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -112,6 +133,37 @@ impl Drop for Guarded {
 pub(super) fn guarded(command: &mut Command) -> Result<Guarded> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
     child.map(Guarded).context("cannot start a child")
+}
+
+/// A child that is spoken with, in lines. It is killed when this goes out of scope.
+pub(super) struct Partner {
+    child: Guarded,
+    said: BufReader<ChildStdout>,
+}
+
+impl Partner {
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start a child")?;
+        let said = child.stdout.take().context("a child has no voice")?;
+        Ok(Self {
+            child: Guarded(child),
+            said: BufReader::new(said),
+        })
+    }
+
+    /// Its next line, as JSON.
+    pub(super) fn hear<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        self.said.read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| format!("not expected: {}", line.trim()))
+    }
+
+    /// Tells it to go on.
+    pub(super) fn nod(&mut self) -> Result<()> {
+        let ear = self.child.0.stdin.as_mut().context("a child is deaf")?;
+        writeln!(ear).context("a child does not listen")
+    }
 }
 
 /// Runs a child to its end and measures it.
@@ -138,13 +190,9 @@ fn children_ticks() -> Result<f64> {
     waited_for(&stat).context("/proc/self/stat is not as proc(5) has it")
 }
 
-/// Fields 16 and 17 of `/proc/PID/stat`; the name, field 2, may hold spaces and parentheses.
+/// Fields 16 and 17 of `/proc/PID/stat`.
 fn waited_for(stat: &str) -> Option<f64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(13);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    ticks(stat, 13)
 }
 
 /// A folder that is removed with everything in it.
