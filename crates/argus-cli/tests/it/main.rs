@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod nobody;
 mod observed;
 mod pty;
 mod recording;
@@ -14,6 +15,8 @@ mod gaze;
 mod gaze_alerts;
 mod gaze_follow;
 mod gaze_many;
+mod gaze_refusals;
+mod gaze_unprivileged;
 mod help;
 mod listings;
 mod query;
