@@ -27,6 +27,10 @@ use super::observers::Interval;
 /// Lines that may wait for a slow terminal.
 const WAITING_LINES: usize = 10_000;
 
+/// How long a line waits for others. The processes of one interval are measured within that time, and
+/// to wake the printer for each of their lines would cost as much as the measuring.
+const GATHERING: Duration = Duration::from_millis(2);
+
 /// How much gaze says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
@@ -283,6 +287,7 @@ pub(crate) fn warn(message: &str) {
 fn print(lines: &Receiver<String>, closed: &Bell) {
     let mut out = BufWriter::new(io::stdout().lock());
     for line in lines {
+        std::thread::sleep(GATHERING);
         // What has gathered meanwhile goes out with one system call.
         let written = std::iter::once(line)
             .chain(lines.try_iter())
