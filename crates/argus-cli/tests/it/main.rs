@@ -15,6 +15,7 @@ mod gaze;
 mod gaze_alerts;
 mod gaze_follow;
 mod gaze_many;
+mod gaze_plugins;
 mod gaze_refusals;
 mod gaze_unprivileged;
 mod help;
