@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         output::note("another collector is at work on this database");
         return Ok(Exit::Fine);
     };
-    allow_many_spools();
+    allow_many_descriptors();
     let sink = argus_store::open_writer(data.database())?;
     control.beat(std::process::id());
     let options = Options {
@@ -101,15 +101,15 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     }
 }
 
-/// Takes as many descriptors as it is allowed, one for each chunk that is read: it may have been
-/// started by a program whose shell allows few.
-fn allow_many_spools() {
+/// Takes as many descriptors as it is allowed: one for each chunk that the collector reads, some for
+/// each process that gaze watches. It may have been started by a shell that allows few.
+pub(crate) fn allow_many_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    // With what it has it works as well, only on fewer spools at once.
+    // With what it has it works as well, only on fewer at once.
     let _ = setrlimit(Resource::Nofile, raised);
 }
 

@@ -210,14 +210,24 @@ impl<'scope, 'env> Engine<'scope, 'env> {
     fn bury(&mut self, instance: Instance, exit: Exit) {
         let now = platform::monotonic_now();
         self.family.ended(instance);
-        if let Some(network) = &mut self.network {
-            network.leave(instance.pid);
-        }
+        let births = self.births.as_ref();
+        // Reported to whoever may hear of births, even where nobody else is told.
+        let reported = || births.and_then(|births| births.reported_code(instance, now));
+        let exit = Exit {
+            code: exit.code.or_else(reported),
+            ..exit
+        };
         let is_it = |process: &Watched| process.target.instance() == instance;
         let Some(place) = self.watched.iter().position(is_it) else {
             return;
         };
         let mut process = self.watched.swap_remove(place);
+        if let Some(network) = &mut self.network {
+            // What moved since the last look: it may fail, and then that look stands.
+            let _ = network.look_at_once(now);
+            process.tell_traffic(network, now, self.desk);
+            network.leave(instance.pid);
+        }
         process.bury(exit, now, self.desk);
         self.last = Some((instance.pid, exit));
         self.tally.processes += 1;

@@ -33,6 +33,7 @@ use argus_observe::argv::Argv;
 use argus_observe::platform::{self, Signal, Signals};
 
 use crate::autopsy;
+use crate::collector;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::output;
@@ -166,6 +167,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
         return print_unit(args);
     }
     let mut source = args.source()?;
+    collector::allow_many_descriptors();
     let has_logs = source.has_logs();
     let found = source.find()?;
     let crowd = match found.as_slice() {
