@@ -20,6 +20,8 @@ const SHOWN: usize = 40;
 const THREADS: usize = 20;
 /// Calls shown where it is to be short.
 const FEW: usize = 3;
+/// Quantities shown: with threads and control groups there can be hundreds.
+const QUANTITIES: usize = 30;
 /// Points of a curve.
 const CURVE: usize = 60;
 
@@ -238,7 +240,7 @@ impl<'a> Report<'a> {
             ("HIGHEST", Align::Right),
             ("", Align::Left),
         ]);
-        for one in series {
+        for one in series.iter().take(QUANTITIES) {
             let value = |value| Cell::from(shown(&one.quantity, value));
             table.row([
                 Cell::from(named(&one.quantity)),
@@ -250,6 +252,14 @@ impl<'a> Report<'a> {
             ]);
         }
         self.table(&table);
+        if series.len() > QUANTITIES {
+            let pid = self.autopsy.run.run.pid;
+            let rest = series.len() - QUANTITIES;
+            self.line(
+                &format!("… {rest} more: argus metrics --pid {pid}"),
+                Tone::Faint,
+            );
+        }
     }
 
     fn events(&mut self) {
