@@ -6,7 +6,7 @@ use argus_model::ProducerId;
 
 use super::Bench;
 use super::fixture::{
-    at, described, end, log, metric, process_event, producer, sample, span, subject,
+    at, described, end, log, metric, process_event, producer, sample, span, stack, subject,
 };
 use crate::Batch;
 use crate::batch::{
@@ -196,6 +196,7 @@ pub(super) fn a_run_begins_with_its_earliest_row(bench: &mut Bench) {
         logs: vec![log(1, 4, "line"), log(2, 3, "line")],
         process_events: vec![process_event(1, 2, "started"), process_event(2, 3, "event")],
         metrics: vec![metric(1, 9, "metric", 1.0)],
+        stacks: vec![stack(2, 2, 0, "f (a.py:1)")],
         ..Batch::default()
     });
     let runs = bench.store.runs(&ProcessFilter::default(), Page::newest(9));
@@ -205,5 +206,5 @@ pub(super) fn a_run_begins_with_its_earliest_row(bench: &mut Bench) {
         .map(|r| (r.run.pid, r.started_at))
         .collect();
     begun.sort_unstable();
-    assert_eq!(begun, [(1, at(2)), (2, at(1))]);
+    assert_eq!(begun, [(1, at(2)), (2, at(0))]);
 }

@@ -55,9 +55,15 @@ fn begin_runs(connection: &Connection, known: &mut Known, batch: &Batch) -> rusq
         .iter()
         .map(|row| (&row.subject, row.at));
     let metrics = batch.metrics.iter().map(|row| (&row.subject, row.at));
+    let stacks = batch.stacks.iter().map(|row| (&row.subject, row.at));
+    let outside = samples
+        .chain(logs)
+        .chain(events)
+        .chain(metrics)
+        .chain(stacks);
     let mut places = HashMap::default();
     let mut begun: Vec<(&Arc<Subject>, Timestamp)> = Vec::new();
-    for (subject, at) in samples.chain(logs).chain(events).chain(metrics) {
+    for (subject, at) in outside {
         match places.entry(Arc::as_ptr(subject)) {
             Entry::Vacant(place) => {
                 place.insert(begun.len());
