@@ -171,6 +171,20 @@ impl Network {
     /// # Errors
     /// When nothing can be known of it; see [`Unseen`].
     pub fn watch(&mut self, target: &Target) -> Result<(), Unseen> {
+        self.count(target, Since::Now)
+    }
+
+    /// Counts what `target` sends and receives from its birth on, which was seen: a connection that
+    /// nobody watched has held before is its own from the first byte. Costs as much as
+    /// [`Network::watch`].
+    ///
+    /// # Errors
+    /// As [`Network::watch`].
+    pub fn watch_newborn(&mut self, target: &Target) -> Result<(), Unseen> {
+        self.count(target, Since::ItsBeginning)
+    }
+
+    fn count(&mut self, target: &Target, since: Since) -> Result<(), Unseen> {
         let pid = target.pid;
         let mut descriptors = Descriptors::open(pid).map_err(|error| unseen(pid, error))?;
         self.check_namespace(pid)?;
@@ -193,7 +207,7 @@ impl Network {
                 .all()
                 .map_err(|error| Unseen::Failed(pid, error))?;
             let own = all.iter().filter(|seen| sockets.contains(&seen.inode));
-            own.for_each(|seen| self.ledger.seen(seen, Since::Now));
+            own.for_each(|seen| self.ledger.seen(seen, since));
         }
         let watched = Watched {
             subject,

@@ -132,7 +132,7 @@ impl Engine<'_, '_> {
         process.is_born(at, self.desk);
         match self.exits.adopt(instance, pidfd) {
             Ok(()) => {
-                self.count_traffic(&process.target);
+                self.count_traffic(&process.target, at);
                 self.watched.push(process);
             }
             // It has ended, and nobody can say how.

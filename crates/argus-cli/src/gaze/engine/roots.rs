@@ -142,7 +142,7 @@ impl Engine<'_, '_> {
         let mut process = Watched::attach(target, plan, role, now)?;
         process.label = self.label(&process);
         self.exits.add(instance.pid, instance.start_ticks)?;
-        self.count_traffic(&process.target);
+        self.count_traffic(&process.target, Monotonic::default());
         let ancestors = process::ancestors(instance.pid);
         self.family.add_root(instance, &ancestors);
         match down {
@@ -153,10 +153,14 @@ impl Engine<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn count_traffic(&mut self, target: &Target) {
+    /// Counts what a process moves: all of it when it was born while gaze looked, at `born`.
+    pub(super) fn count_traffic(&mut self, target: &Target, born: Monotonic) {
         if let Some(network) = &mut self.network {
             // What cannot be seen is absent from the samples, which says enough.
-            let _ = network.watch(target);
+            let _ = match born >= self.grid {
+                true => network.watch_newborn(target),
+                false => network.watch(target),
+            };
         }
     }
 
