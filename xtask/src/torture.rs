@@ -33,6 +33,8 @@ usage: cargo xtask torture [NAME] [--rounds N | --seeds N]
   upgrade         an old spool, a newer database
   reader-stall    a reader that never ends its transaction
   retention       a store far beyond its limit while programs record: how long commits wait
+  programs        nginx, Redis, PostgreSQL, Node, a JVM and Python under load, and a program that uses
+                  the disk, all watched by gaze: both sides' totals
   model           1,000 seeds of random steps against a model of the spool
 
 Without a name, all of them, one after the other: about an hour. What needs mounts or pids of its
@@ -84,7 +86,7 @@ const SPOOL: &[&str] = &["--package=argus-spool", "--test=it"];
 const DRAIN: &[&str] = &["--package=argus-drain", "--test=it"];
 const STORE: &[&str] = &["--package=argus-store", "--lib"];
 
-const TORTURES: [Torture; 20] = [
+const TORTURES: [Torture; 21] = [
     rust("kill-producer", SPINE, "kill_producer::", Some(1_000)),
     rust("kill-collector", SPINE, "kill_collector::", Some(1_000)),
     rust("fork", SPINE, "fork::", Some(10_000)),
@@ -107,6 +109,7 @@ const TORTURES: [Torture; 20] = [
     rust("upgrade", SPINE, "upgrade::", None),
     rust("reader-stall", SPINE, "reader_stall::", Some(200)),
     rust("retention", SPINE, "retention::", Some(10)),
+    rust("programs", SPINE, "programs::", Some(2_000)),
     rust("model", SPOOL, "model::", Some(1_000)),
     rust("model", DRAIN, "model::", Some(1_000)),
 ];

@@ -14,7 +14,7 @@ use argus_spool::{Appended, Weight};
 
 use super::bed::PATIENCE;
 use super::ledger::Said;
-use super::{children, clock, exec};
+use super::{children, clock, exec, programs};
 
 pub(crate) const ROLE: &str = "ARGUS_TEST_ROLE";
 /// Where hosts say what they emitted.
@@ -45,6 +45,7 @@ fn play() {
         "suspended" => clock::suspended(words[1]),
         "exec" => exec::host(number(1), Path::new(words[2])),
         "then-until-killed" => exec::then_until_killed(Path::new(words[1])),
+        "disk" => programs::disk::host(number(1), Path::new(words[2])),
         "old-format" => super::upgrade::write_fixture(),
         other => panic!("no role {other}"),
     }

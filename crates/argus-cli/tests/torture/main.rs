@@ -17,6 +17,9 @@ mod children;
 mod disk;
 mod host;
 mod ledger;
+#[allow(dead_code, reason = "another test binary uses the rest")]
+#[path = "../it/nobody.rs"]
+mod nobody;
 
 mod bitflip;
 mod clock;
@@ -28,6 +31,7 @@ mod kill_collector;
 mod kill_producer;
 mod namespaces;
 mod pid_reuse;
+mod programs;
 mod read_only;
 mod reader_stall;
 mod retention;

@@ -1,0 +1,338 @@
+//! Servers: nginx, Redis, PostgreSQL, Node, a JVM, Python.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::traffic::{Connection, Moved, free_port, until_it_listens};
+use super::{Ends, Watched, installed};
+use crate::bed::{Bed, until};
+use crate::nobody::Nobody;
+use crate::rounds;
+
+/// A server, and how one talks to it.
+struct Server<'a> {
+    name: &'a str,
+    bed: Bed,
+    command: Command,
+    port: u16,
+    /// How many processes it has before anybody connects.
+    processes: i64,
+    /// Greets, in the protocols that need it, and asks so many times.
+    talk: fn(&mut Connection, u32),
+    /// What is sent before one hangs up.
+    farewell: &'static [u8],
+    /// Asks it to end.
+    signal: Signal,
+}
+
+/// Connections that are open at the same time, and those that come and go one after the other.
+const KEPT: u32 = 8;
+const BRIEF: u32 = 50;
+
+/// Loads a server, compares both sides' totals, and ends it.
+///
+/// While connections are open both sides must agree to the byte. When one ends, the kernel counts the
+/// end mark among the bytes received; gaze takes it off where it has seen the connection closing, so
+/// that afterwards each may have left one byte more.
+fn serve(server: Server<'_>) -> Ends {
+    let Server { name, port, .. } = server;
+    let mut command = server.command;
+    command.stdout(Stdio::null());
+    let watched = Watched::start(server.bed, &mut command, || until_it_listens(port));
+    until("all its processes are watched", || {
+        watched.processes() >= server.processes
+    });
+    let open = |requests| {
+        let mut connection = Connection::open(port);
+        (server.talk)(&mut connection, requests);
+        connection
+    };
+    let kept: Vec<Connection> = (0..KEPT).map(|_| open(load())).collect();
+    let mut client = Moved::default();
+    kept.iter()
+        .for_each(|connection| client.add(connection.moved));
+    let seen = settled(&watched, |seen| seen == client.other_side());
+    println!("programs, {name}, while connected: clients {client:?}, gaze {seen:?}");
+    assert_eq!(seen, client.other_side(), "{name}, while connected");
+
+    let brief = (0..BRIEF).map(|_| open(1));
+    client = Moved::default();
+    for mut connection in brief.chain(kept) {
+        connection.send(server.farewell);
+        client.add(connection.close());
+    }
+    let expected = client.other_side();
+    let most = expected.received + u64::from(KEPT + BRIEF);
+    let fits = |seen: Moved| {
+        seen.sent == expected.sent && (expected.received..=most).contains(&seen.received)
+    };
+    let seen = settled(&watched, fits);
+    println!("programs, {name}, afterwards: clients {client:?}, gaze {seen:?}");
+    assert!(
+        fits(seen),
+        "{name}, afterwards: {seen:?}, expected {expected:?}"
+    );
+    let ends = watched.end(server.signal);
+    println!("programs, {name}: {ends:?}");
+    ends
+}
+
+/// What gaze says that the server has moved, once it fits, or after a while.
+fn settled(watched: &Watched, fits: impl Fn(Moved) -> bool) -> Moved {
+    const LONG_ENOUGH: Duration = Duration::from_secs(20);
+    let deadline = Instant::now() + LONG_ENOUGH;
+    loop {
+        let seen = Moved {
+            sent: watched.total("network_sent_bytes"),
+            received: watched.total("network_received_bytes"),
+        };
+        if fits(seen) || Instant::now() > deadline {
+            return seen;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How often each of the kept ones asks.
+fn load() -> u32 {
+    rounds(50)
+}
+
+fn ask_for_pages(connection: &mut Connection, requests: u32) {
+    (0..requests).for_each(|_| connection.request("/"));
+}
+
+#[test]
+fn nginx_moves_what_its_clients_do() {
+    let Some(nginx) = installed("nginx", true) else {
+        return;
+    };
+    let (bed, port) = (Bed::new(), free_port());
+    let folder = bed.path("nginx");
+    std::fs::create_dir(&folder).unwrap();
+    let configuration = bed.path("nginx.conf");
+    std::fs::write(&configuration, nginx_conf(&folder, port)).unwrap();
+    let mut command = Command::new(nginx);
+    command.arg("-e").arg(folder.join("error.log"));
+    command.arg("-c").arg(&configuration).arg("-p").arg(&folder);
+    let ends = serve(Server {
+        name: "nginx",
+        bed,
+        command,
+        port,
+        processes: 3,
+        talk: ask_for_pages,
+        farewell: b"",
+        signal: Signal::QUIT,
+    });
+    assert_eq!(
+        (ends.processes, ends.children),
+        (3, 2),
+        "a master, two workers"
+    );
+    assert_eq!((ends.fine, ends.unknown), (3, 0));
+}
+
+fn nginx_conf(folder: &Path, port: u16) -> String {
+    let page = "x".repeat(3_000);
+    let folder = folder.display();
+    format!(
+        "daemon off; worker_processes 2; pid {folder}/pid;
+         events {{ worker_connections 64; }}
+         http {{
+            access_log off;
+            keepalive_requests 1000000;
+            client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+            scgi_temp_path {folder}/scgi;
+            server {{ listen 127.0.0.1:{port}; location / {{ return 200 \"{page}\"; }} }}
+         }}"
+    )
+}
+
+#[test]
+fn redis_moves_what_its_clients_do() {
+    let Some(redis) = installed("redis-server", true) else {
+        return;
+    };
+    let (bed, port) = (Bed::new(), free_port());
+    let mut command = Command::new(redis);
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    command.args(["--save", "", "--dir", bed.path("").to_str().unwrap()]);
+    let ends = serve(Server {
+        name: "redis",
+        bed,
+        command,
+        port,
+        processes: 1,
+        talk: set_and_get,
+        farewell: b"",
+        signal: Signal::TERM,
+    });
+    assert_eq!((ends.processes, ends.fine), (1, 1));
+}
+
+fn set_and_get(connection: &mut Connection, requests: u32) {
+    let value = "v".repeat(1_000);
+    for number in 0..requests {
+        connection.send(format!("SET key:{number} {value}\r\n").as_bytes());
+        assert_eq!(connection.receive_line(), "+OK\r\n");
+        connection.send(format!("GET key:{number}\r\n").as_bytes());
+        assert_eq!(connection.receive_line(), "$1000\r\n");
+        connection.receive(1_002);
+    }
+}
+
+#[test]
+fn postgresql_moves_what_its_clients_do() {
+    let Some(postgres) = installed("postgres", false) else {
+        return;
+    };
+    let (bed, port) = (Bed::new(), free_port());
+    // It does not run as root.
+    let nobody = Nobody::new();
+    let data = nobody.path("data");
+    let mut initdb = nobody.command("initdb");
+    initdb.args(["--auth=trust", "--username=argus", "--no-sync", "-D"]);
+    let made = initdb.arg(&data).stdout(Stdio::null()).status();
+    assert!(made.unwrap().success());
+    let mut command = nobody.command(postgres);
+    command
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
+    command.stderr(Stdio::null());
+    let ends = serve(Server {
+        name: "postgresql",
+        bed,
+        command,
+        port,
+        processes: 5,
+        talk: query,
+        farewell: b"X\0\0\0\x04",
+        signal: Signal::INT,
+    });
+    assert!(
+        ends.children >= 5 + i64::from(KEPT),
+        "its workers and a backend a client: {ends:?}"
+    );
+    assert_eq!(ends.unknown, 0, "{ends:?}");
+}
+
+/// A session in the protocol's third version.
+fn query(connection: &mut Connection, queries: u32) {
+    let parameters = b"user\0argus\0database\0postgres\0\0";
+    let mut hello = (8 + parameters.len() as u32).to_be_bytes().to_vec();
+    hello.extend(196_608_u32.to_be_bytes());
+    hello.extend(parameters);
+    connection.send(&hello);
+    until_ready(connection);
+    for _ in 0..queries {
+        connection.send(&message(b'Q', b"SELECT repeat('x', 3000)\0"));
+        until_ready(connection);
+    }
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut message = vec![kind];
+    message.extend((4 + body.len() as u32).to_be_bytes());
+    message.extend(body);
+    message
+}
+
+fn until_ready(connection: &mut Connection) {
+    loop {
+        let head = connection.receive(5);
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        let body = connection.receive(length as usize - 4);
+        assert_ne!(head[0], b'E', "{}", String::from_utf8_lossy(&body));
+        if head[0] == b'Z' {
+            return;
+        }
+    }
+}
+
+const NODE: &str = "
+const http = require('http');
+const server = http.createServer((_, answer) => answer.end('x'.repeat(3000)));
+server.keepAliveTimeout = 60000;
+server.listen(Number(process.argv[2]), '127.0.0.1');
+process.on('SIGTERM', () => process.exit(0));
+";
+
+#[test]
+fn node_moves_what_its_clients_do() {
+    script("node", "server.js", NODE, false);
+}
+
+const PYTHON: &str = "
+import http.server, signal, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    wbufsize = -1  # head and body in one go, or the client's system waits before it acknowledges
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('Content-Length', '3000')
+        self.end_headers()
+        self.wfile.write(b'x' * 3000)
+    def log_message(self, *_): pass
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Page).serve_forever()
+";
+
+#[test]
+fn python_moves_what_its_clients_do() {
+    script("python3", "server.py", PYTHON, true);
+}
+
+const JAVA: &str = "
+import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+public class Server {
+    public static void main(String[] words) throws Exception {
+        byte[] page = new byte[3000];
+        var address = new InetSocketAddress(\"127.0.0.1\", Integer.parseInt(words[0]));
+        var server = HttpServer.create(address, 0);
+        server.createContext(\"/\", exchange -> {
+            exchange.sendResponseHeaders(200, page.length);
+            try (var body = exchange.getResponseBody()) { body.write(page); }
+        });
+        server.setExecutor(java.util.concurrent.Executors.newFixedThreadPool(4));
+        server.start();
+    }
+}
+";
+
+#[test]
+fn a_jvm_moves_what_its_clients_do() {
+    script("java", "Server.java", JAVA, false);
+}
+
+/// A server in a file that its interpreter runs; the port is its one argument.
+fn script(interpreter: &str, name: &str, text: &str, is_in_ci: bool) {
+    let Some(interpreter_path) = installed(interpreter, is_in_ci) else {
+        return;
+    };
+    let (bed, port) = (Bed::new(), free_port());
+    let file = bed.path(name);
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(interpreter_path);
+    if interpreter == "java" {
+        command.arg("-Dsun.net.httpserver.nodelay=true");
+    }
+    command.arg(&file).arg(port.to_string());
+    let ends = serve(Server {
+        name: interpreter,
+        bed,
+        command,
+        port,
+        processes: 1,
+        talk: ask_for_pages,
+        farewell: b"",
+        signal: Signal::TERM,
+    });
+    assert_eq!((ends.processes, ends.unknown), (1, 0), "{ends:?}");
+}
