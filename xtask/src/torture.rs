@@ -33,6 +33,7 @@ usage: cargo xtask torture [NAME] [--rounds N | --seeds N]
   upgrade         an old spool, a newer database
   reader-stall    a reader that never ends its transaction
   retention       a store far beyond its limit while programs record: how long commits wait
+  children        gaze and a program with 10,000 short-lived children: who is missed, what gaze holds
   programs        nginx, Redis, PostgreSQL, Node, a JVM and Python under load, and a program that uses
                   the disk, all watched by gaze: both sides' totals
   model           1,000 seeds of random steps against a model of the spool
@@ -86,7 +87,7 @@ const SPOOL: &[&str] = &["--package=argus-spool", "--test=it"];
 const DRAIN: &[&str] = &["--package=argus-drain", "--test=it"];
 const STORE: &[&str] = &["--package=argus-store", "--lib"];
 
-const TORTURES: [Torture; 21] = [
+const TORTURES: [Torture; 22] = [
     rust("kill-producer", SPINE, "kill_producer::", Some(1_000)),
     rust("kill-collector", SPINE, "kill_collector::", Some(1_000)),
     rust("fork", SPINE, "fork::", Some(10_000)),
@@ -109,6 +110,7 @@ const TORTURES: [Torture; 21] = [
     rust("upgrade", SPINE, "upgrade::", None),
     rust("reader-stall", SPINE, "reader_stall::", Some(200)),
     rust("retention", SPINE, "retention::", Some(10)),
+    rust("children", SPINE, "offspring::", Some(10_000)),
     rust("programs", SPINE, "programs::", Some(2_000)),
     rust("model", SPOOL, "model::", Some(1_000)),
     rust("model", DRAIN, "model::", Some(1_000)),

@@ -30,6 +30,7 @@ mod fork;
 mod kill_collector;
 mod kill_producer;
 mod namespaces;
+mod offspring;
 mod pid_reuse;
 mod programs;
 mod read_only;
