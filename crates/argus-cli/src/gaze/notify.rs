@@ -81,14 +81,6 @@ impl Notifier {
         self.tell("STOPPING=1\n")
     }
 
-    /// What goes on, in a few words for `systemctl status`.
-    ///
-    /// # Errors
-    /// When the manager does not take it.
-    pub(crate) fn status(&self, status: &str) -> Result<(), NotTold> {
-        self.tell(&status_line(status))
-    }
-
     fn tell(&self, lines: &str) -> Result<(), NotTold> {
         let Some(manager) = &self.manager else {
             return Ok(());
@@ -141,8 +133,8 @@ mod tests {
         let now = Monotonic::from_nanos(1_234_567_890);
         notifier.reloading(now).unwrap();
         assert_eq!(heard(manager), "RELOADING=1\nMONOTONIC_USEC=1234567\n");
-        notifier.status("two\nREADY=1").unwrap();
-        assert_eq!(heard(manager), "STATUS=two READY=1\n");
+        notifier.ready("two\nREADY=1").unwrap();
+        assert_eq!(heard(manager), "READY=1\nSTATUS=two READY=1\n");
         notifier.stopping().unwrap();
         assert_eq!(heard(manager), "STOPPING=1\n");
     }
@@ -184,7 +176,7 @@ mod tests {
         let path = folder.path().join("notify");
         let _manager = UnixDatagram::bind(&path).unwrap();
         let notifier = Notifier::to(path.as_os_str()).unwrap();
-        let full = (0..100_000).find(|_| notifier.status("x").is_err());
+        let full = (0..100_000).find(|_| notifier.ready("x").is_err());
         assert!(full.is_some());
     }
 }

@@ -44,7 +44,7 @@ impl Source {
     pub(super) fn file(path: &Path) -> Result<Self> {
         let path = super::absolute(path);
         let config = read(&path).map_err(|error| {
-            Refusal::new(Exit::Usage, &format!("{error:#}"))
+            Refusal::new(Exit::Usage, format!("{error:#}"))
                 .hint("argus gaze --help   (an example: examples/gaze.toml)")
         })?;
         Ok(Self::File(Box::new(ConfigFile {
@@ -126,8 +126,9 @@ impl ConfigFile {
     }
 
     fn apply(&mut self, config: Config, engine: &mut Engine<'_, '_>) {
-        let before = std::mem::replace(&mut self.config, config.clone());
-        let changes = config.changes_from(&before);
+        let before = std::mem::replace(&mut self.config, config);
+        let after = self.config.clone();
+        let changes = after.changes_from(&before);
         for plan in &changes.removed {
             self.drop_plan(plan, engine);
         }

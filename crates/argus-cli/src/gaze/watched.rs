@@ -85,7 +85,7 @@ enum Tempo {
     /// The plan's interval.
     Steady,
     /// What the process does, by quick looks in between; they begin with the first sample.
-    Adaptive(Prober, Option<Pace>),
+    Adaptive(Prober, Option<Box<Pace>>),
 }
 
 impl Tempo {
@@ -247,7 +247,8 @@ impl Watched {
         let probe = prober.take(errors).ok().flatten()?;
         match pace {
             None => {
-                let begun = pace.insert(Pace::begin(Bounds::around(steady.duration()), probe));
+                let begun = Pace::begin(Bounds::around(steady.duration()), probe);
+                let begun = pace.insert(Box::new(begun));
                 self.due = Some(begun.due());
                 Some(begun.interval())
             }

@@ -18,8 +18,8 @@ fn told(store: &Memory) -> Autopsy {
     told.unwrap().unwrap()
 }
 
-fn commit(store: &mut Memory, batch: Batch) {
-    store.commit(&batch).unwrap();
+fn commit(store: &mut Memory, batch: &Batch) {
+    store.commit(batch).unwrap();
 }
 
 fn terminated(seconds: u64, exit_code: Option<i32>, detail: Option<&str>) -> ProcessEventRow {
@@ -48,7 +48,7 @@ fn working() -> Memory {
         opened: [1, 2, 3].map(open).into(),
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     store
 }
 
@@ -72,14 +72,14 @@ fn spans_that_the_collector_has_not_interrupted_yet_were_open() {
         process_events: vec![terminated(10, Some(-9), None)],
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     let before = told(&store);
     assert_eq!(open_numbers(&before), [1, 2, 3]);
     let batch = Batch {
         ends: vec![end(60, Ending::Exit(Some(-9)))],
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     let after = told(&store);
     assert_eq!(open_numbers(&after), [1, 2, 3]);
     assert!(after.failed.rows.is_empty());
@@ -100,7 +100,7 @@ fn what_an_exec_left_behind_had_failed_and_was_not_open() {
         process_events: vec![terminated(11, Some(1), None)],
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     let autopsy = told(&store);
     assert_eq!(
         (open_numbers(&autopsy), autopsy.failed.rows.len()),
@@ -127,7 +127,7 @@ fn of_several_words_on_a_death_the_one_that_says_most_holds() {
         ],
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     let ended = told(&store).ended.unwrap();
     assert_eq!((ended.at, ended.exit_code), (second(10), Some(-9)));
     let expected = (Cause::OutOfMemory, Evidence::KernelLog);
@@ -144,7 +144,7 @@ fn an_answer_is_no_crash() {
             process_events: vec![terminated(10, code, None)],
             ..Batch::default()
         };
-        commit(&mut store, batch);
+        commit(&mut store, &batch);
         told(&store).is_crash()
     };
     for (code, idle, at_work) in [
@@ -171,7 +171,7 @@ fn the_last_minute_is_the_last_one_and_the_last_sample_may_be_older() {
         process_events: vec![terminated(95, Some(1), None)],
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     let autopsy = told(&store);
     let samples: Vec<_> = autopsy
         .samples
@@ -187,7 +187,7 @@ fn the_last_minute_is_the_last_one_and_the_last_sample_may_be_older() {
         process_events: vec![terminated(95, Some(1), None)],
         ..Batch::default()
     };
-    commit(&mut store, batch);
+    commit(&mut store, &batch);
     let autopsy = told(&store);
     assert_eq!(autopsy.samples.rows.len(), 1, "rather an old one than none");
     assert_eq!(autopsy.samples.rows[0].at, second(20));

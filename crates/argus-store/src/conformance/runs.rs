@@ -175,16 +175,16 @@ pub(super) fn rows_are_told_apart_by_their_run(bench: &mut Bench) {
             ..SpanFilter::default()
         };
         let store = &bench.store;
-        fn ids<T>(rows: Vec<T>, id: impl Fn(&T) -> i64) -> Vec<i64> {
+        fn ids<T>(rows: &[T], id: impl Fn(&T) -> i64) -> Vec<i64> {
             rows.iter().map(id).collect()
         }
         let found = [
-            ids(store.spans(&spans, page).unwrap(), |row| row.id),
-            ids(store.samples(&filter, page).unwrap(), |row| row.id),
-            ids(store.logs(&filter, page).unwrap(), |row| row.id),
-            ids(store.process_events(&filter, page).unwrap(), |row| row.id),
-            ids(store.metrics(&filter, page).unwrap(), |row| row.id),
-            ids(store.runs(&filter, page).unwrap(), |row| row.id),
+            ids(&store.spans(&spans, page).unwrap(), |row| row.id),
+            ids(&store.samples(&filter, page).unwrap(), |row| row.id),
+            ids(&store.logs(&filter, page).unwrap(), |row| row.id),
+            ids(&store.process_events(&filter, page).unwrap(), |row| row.id),
+            ids(&store.metrics(&filter, page).unwrap(), |row| row.id),
+            ids(&store.runs(&filter, page).unwrap(), |row| row.id),
         ];
         assert_eq!(found, [(); 6].map(|()| expected), "{run}");
     }

@@ -159,15 +159,14 @@ impl Engine<'_, '_> {
             }
         }
         let is_it = |process: &&mut Watched| process.target.instance() == instance;
-        match self.watched.iter_mut().find(is_it) {
-            Some(process) => {
-                self.tally.add(&process.become_other(target));
-                process.label = match self.desk.console.is_for_one() {
-                    true => process.label.clone(),
-                    false => console::Label::of(&process.app_name.text, instance.pid),
-                };
+        if let Some(process) = self.watched.iter_mut().find(is_it) {
+            self.tally.add(&process.become_other(target));
+            if process.label != console::Label::NONE {
+                process.label = console::Label::of(&process.app_name.text, instance.pid);
             }
-            None => {}
+            if let Some(root) = self.roots.get_mut(&process.role.root) {
+                root.becomes(process);
+            }
         }
         if let Some((id, target, down)) = back {
             self.has_come(id, target, down);

@@ -44,6 +44,19 @@ pub(super) enum State {
 }
 
 impl Root<'_> {
+    /// Its process runs under another name from now on.
+    pub(super) fn becomes(&mut self, process: &Watched) {
+        let instance = process.target.instance();
+        if let Some((run, subject)) = &mut self.run
+            && *run == instance
+        {
+            *subject = Arc::clone(&process.subject);
+            if let Some(reader) = &self.reader {
+                reader.voice().speak_for(&process.subject, &process.label);
+            }
+        }
+    }
+
     /// Whether it waits for its program.
     pub(super) fn awaits(&self) -> bool {
         self.plan.follow_restarts && self.state != State::Lives
@@ -59,7 +72,7 @@ impl Engine<'_, '_> {
         let mut ids = Vec::new();
         for Found { id, plan, target } in found {
             ids.push(id);
-            self.add(id, plan, target)?;
+            self.add(id, &plan, target)?;
         }
         self.introduce(&ids);
         self.find_children()
@@ -69,7 +82,7 @@ impl Engine<'_, '_> {
     pub(in crate::gaze) fn begin(&mut self, found: Vec<Found>) {
         let mut ids = Vec::new();
         for Found { id, plan, target } in found {
-            match self.add(id, plan, target) {
+            match self.add(id, &plan, target) {
                 Ok(()) => ids.push(id),
                 Err(error) => console::warn(&format!("{error:#}")),
             }
@@ -80,12 +93,12 @@ impl Engine<'_, '_> {
         }
     }
 
-    fn add(&mut self, id: RootId, plan: Arc<Plan>, target: Option<Target>) -> Result<()> {
+    fn add(&mut self, id: RootId, plan: &Arc<Plan>, target: Option<Target>) -> Result<()> {
         if plan.wants_births() && self.births.is_none() {
             self.births = Some(Births::open(platform::monotonic_now())?);
         }
         let root = Root {
-            plan: Arc::clone(&plan),
+            plan: Arc::clone(plan),
             state: State::NotYet,
             restarts: None,
             reader: None,
@@ -94,7 +107,7 @@ impl Engine<'_, '_> {
         self.roots.insert(id, root);
         match target {
             Some(target) => {
-                self.attach(id, &plan, target, None)?;
+                self.attach(id, plan, target, None)?;
                 self.settle_in(id)
             }
             None => Ok(()),
