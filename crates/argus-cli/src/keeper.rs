@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How often a watching command looks after the collector. With the heartbeat's 1 s this makes a
 /// takeover in under 2 s.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The longest pause after starts that came to nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 

@@ -5,12 +5,12 @@
 //! they are recorded all the same. Warnings go to standard error. Text that came from outside loses
 //! its control characters first.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,12 +24,11 @@ use argus_tui::{format, sanitize};
 use super::AppName;
 use super::observers::Interval;
 
-/// Lines that may wait for a slow terminal.
-const WAITING_LINES: usize = 10_000;
+/// Batches of lines that may wait for a slow terminal.
+const WAITING_BATCHES: usize = 64;
 
-/// How long a line waits for others. The processes of one interval are measured within that time, and
-/// to wake the printer for each of their lines would cost as much as the measuring.
-const GATHERING: Duration = Duration::from_millis(2);
+/// A batch that has grown so large is handed over at once.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// How much gaze says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,12 +103,22 @@ pub(super) struct Summary<'a> {
     pub(super) autopsy: Option<String>,
 }
 
-/// Standard output, one line at a time, without waiting for it.
+/// Lines that are printed together.
+#[derive(Debug, Default)]
+struct Batch {
+    text: String,
+    lines: u64,
+}
+
+/// Standard output, without waiting for it.
 pub(super) struct Console {
     detail: Detail,
     /// How many processes lines may be about.
     crowd: Crowd,
-    lines: SyncSender<String>,
+    /// Lines of one passage through the loop: to wake the printer for each of fifty processes'
+    /// lines would cost as much as to measure them.
+    gathered: Mutex<Batch>,
+    batches: SyncSender<Batch>,
     left_out: AtomicU64,
     closed: Arc<Bell>,
     printer: JoinHandle<()>,
@@ -117,7 +126,7 @@ pub(super) struct Console {
 
 impl Console {
     pub(super) fn open(detail: Detail, crowd: Crowd) -> Result<Self> {
-        let (lines, waiting) = sync_channel(WAITING_LINES);
+        let (batches, waiting) = sync_channel(WAITING_BATCHES);
         let closed = Arc::new(Bell::new()?);
         let printer = std::thread::spawn({
             let closed = Arc::clone(&closed);
@@ -126,7 +135,8 @@ impl Console {
         Ok(Self {
             detail,
             crowd,
-            lines,
+            gathered: Mutex::default(),
+            batches,
             left_out: AtomicU64::new(0),
             closed,
             printer,
@@ -162,7 +172,7 @@ impl Console {
     pub(super) fn header(&self, watched: &[Introduction<'_>]) {
         let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
         for line in header_lines(watched, &now.to_string()) {
-            self.say(line);
+            self.say(&line);
         }
     }
 
@@ -195,11 +205,11 @@ impl Console {
         if self.detail == Detail::Quiet {
             return;
         }
-        self.say(sample_line(label, reading));
+        self.say(&sample_line(label, reading));
         // Most samples of a short interval come without: a line of dashes would look like a refusal.
         let has_details = reading.measures.get(Measure::MinorFaults).is_some();
         if matches!(self.detail, Detail::Measures | Detail::Verbose) && has_details {
-            self.say(measures_line(label, reading));
+            self.say(&measures_line(label, reading));
         }
     }
 
@@ -207,14 +217,14 @@ impl Console {
         self.verbose(|| format!("[Log Thread] New line detected: {}", sanitize(text)));
         self.verbose(|| format!("[Log Thread] Recorded (#{number})"));
         if self.detail != Detail::Quiet {
-            self.say(log_line(label, text));
+            self.say(&log_line(label, text));
         }
     }
 
     /// A watched program has started a process.
     pub(super) fn child_started(&self, label: &Label, parent: u32) {
         if self.detail != Detail::Quiet {
-            self.say(tagged(&format!(
+            self.say(&tagged(&format!(
                 "{}: parent {parent}",
                 label.after("Child started")
             )));
@@ -225,19 +235,19 @@ impl Console {
     pub(super) fn restarted(&self, label: &Label, pid: u32, down: Duration) {
         let seconds = down.as_secs_f64();
         let what = label.after("Process restarted");
-        self.say(tagged(&format!(
+        self.say(&tagged(&format!(
             "{what}: PID {pid}, down for {seconds:.1} seconds"
         )));
     }
 
     /// A program has ended that may come back.
     pub(super) fn waits_for(&self, label: &Label) {
-        self.say(tagged(&format!("{} to come back", label.after("Waiting"))));
+        self.say(&tagged(&format!("{} to come back", label.after("Waiting"))));
     }
 
     /// An alert has fired or is over.
     pub(super) fn alert(&self, label: &Label, text: &str) {
-        self.say(tagged(&format!(
+        self.say(&tagged(&format!(
             "{}: {}",
             label.after("Alert"),
             sanitize(text)
@@ -246,35 +256,58 @@ impl Console {
 
     /// One of several processes has ended.
     pub(super) fn terminated(&self, label: &Label, code: Option<i32>) {
-        self.say(tagged(&label.after(&terminated(code))));
+        self.say(&tagged(&label.after(&terminated(code))));
     }
 
     /// Says the last words and waits until they are out.
     pub(super) fn conclude(self, summary: &Summary<'_>) {
         let left_out = self.left_out.load(Ordering::Relaxed);
         if left_out > 0 {
-            self.say(tagged(&format!(
+            self.say(&tagged(&format!(
                 "{left_out} lines were not shown, but recorded"
             )));
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        // Here waiting is right: nothing is left to be kept from its work.
         for line in summary_lines(summary, home.as_deref()) {
-            let _ = self.lines.send(line);
+            self.say(&line);
         }
-        drop(self.lines);
+        // Here waiting is right: nothing is left to be kept from its work.
+        let last = self.gathered.into_inner();
+        let _ = self
+            .batches
+            .send(last.unwrap_or_else(PoisonError::into_inner));
+        drop(self.batches);
         let _ = self.printer.join();
     }
 
     fn verbose(&self, line: impl FnOnce() -> String) {
         if self.detail == Detail::Verbose {
-            self.say(tagged(&line()));
+            self.say(&tagged(&line()));
         }
     }
 
-    fn say(&self, line: String) {
-        if self.lines.try_send(line).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+    fn say(&self, line: &str) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.text.push_str(line);
+        gathered.text.push('\n');
+        gathered.lines += 1;
+        if gathered.text.len() >= BATCH_BYTES {
+            self.hand_over(std::mem::take(&mut gathered));
+        }
+    }
+
+    /// Has everything printed that was said so far.
+    pub(super) fn release(&self) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        if gathered.lines > 0 {
+            self.hand_over(std::mem::take(&mut gathered));
+        }
+    }
+
+    fn hand_over(&self, batch: Batch) {
+        if let Err(refused) = self.batches.try_send(batch) {
+            let (TrySendError::Full(batch) | TrySendError::Disconnected(batch)) = refused;
+            self.left_out.fetch_add(batch.lines, Ordering::Relaxed);
         }
     }
 }
@@ -284,14 +317,10 @@ pub(crate) fn warn(message: &str) {
     let _ = writeln!(io::stderr(), "[Gaze] Warning: {}", sanitize(message));
 }
 
-fn print(lines: &Receiver<String>, closed: &Bell) {
-    let mut out = BufWriter::new(io::stdout().lock());
-    for line in lines {
-        std::thread::sleep(GATHERING);
-        // What has gathered meanwhile goes out with one system call.
-        let written = std::iter::once(line)
-            .chain(lines.try_iter())
-            .try_for_each(|line| writeln!(out, "{line}"));
+fn print(batches: &Receiver<Batch>, closed: &Bell) {
+    let mut out = io::stdout().lock();
+    for batch in batches {
+        let written = out.write_all(batch.text.as_bytes());
         if written.and_then(|()| out.flush()).is_err() {
             closed.ring();
             return;

@@ -150,6 +150,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             }
             self.hear_of_births()?;
             self.work();
+            self.desk.console.release();
             self.wait(called)?;
         }
     }

@@ -151,6 +151,7 @@ fn read(follower: Follower, files: &[PathBuf], stop: &Bell, voice: &Voice, desk:
         let path = files[file].to_string_lossy();
         let number = desk.recorder.line(&subject, LogSource::File, &path, &line);
         desk.console.line(&label, &line.text, number);
+        desk.console.release();
     });
 }
 

@@ -188,7 +188,8 @@ fn stacks_are_recorded_when_they_change_and_the_rest_goes_on() {
 import os, sys, threading, time
 
 def brief():
-    time.sleep(0.5)
+    while not os.path.exists('enough'):
+        time.sleep(0.01)
 
 def hang():
     threading.Thread(target=brief, name='brief').start()
@@ -204,12 +205,16 @@ hang()
         home.path("ready").exists().then_some(())
     });
     let mut gaze = gaze(&home, &shop);
-    let rows = eventually("the brief thread has ended", || {
+    let rows = |state: &str| {
         let rows = home.rows("SELECT tid, thread, state, frames FROM stack_trace ORDER BY id");
-        rows.iter()
-            .any(|row| row["state"] == "ended")
-            .then_some(rows)
+        let is_it = |row: &Value| row["thread"] == "brief" && row["state"] == state;
+        rows.iter().any(is_it).then_some(rows)
+    };
+    eventually("the brief thread was seen", || {
+        rows("idle").or_else(|| rows("active"))
     });
+    fs::write(home.path("enough"), "").unwrap();
+    let rows = eventually("the brief thread has ended", || rows("ended"));
     gaze.signal(Signal::INT);
     let (code, said, error) = gaze.finish();
     assert_eq!((code, error.as_str()), (0, ""), "{said}");
@@ -219,7 +224,7 @@ hang()
     let (main, brief) = (of("MainThread"), of("brief"));
     let frames: Vec<&str> = main[0]["frames"].as_str().unwrap().lines().collect();
     assert!(frames[0].starts_with("hang ("), "{frames:?}");
-    assert!(frames[1].starts_with("<module> (") && frames[1].ends_with("shop.py:12)"));
+    assert!(frames[1].starts_with("<module> (") && frames[1].ends_with("shop.py:13)"));
     assert_eq!(main[0]["tid"], shop.pid);
     assert_eq!(main.len(), 1, "nothing has changed: {main:?}");
     assert!(brief[0]["frames"].as_str().unwrap().starts_with("brief ("));
