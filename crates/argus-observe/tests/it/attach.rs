@@ -115,7 +115,9 @@ fn a_process_that_ends_while_it_is_attached_to_is_told_so() {
     let stranger = Stranger::run("sleep 60");
     let target = stranger.target();
     stranger.kill(Signal::KILL);
-    eventually("it is gone", || find_by_pid(target.pid).err());
+    eventually("its parent has collected it", || {
+        matches!(find_by_pid(target.pid), Err(AttachError::NoSuchProcess(_))).then_some(())
+    });
     let errors = [
         Sampler::attach(&target).unwrap_err(),
         ExitWatch::attach(&target).unwrap_err(),
