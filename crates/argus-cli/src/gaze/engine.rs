@@ -26,14 +26,12 @@ use argus_observe::wake::{wait_any, wait_for};
 use super::console::{self, Ending};
 use super::desk::Desk;
 use super::recorder::Subject;
-use super::watched::{self, Round, Watched};
+use super::watched::{self, DETAILS_EVERY, Round, Watched};
 use roots::Root;
 pub(super) use roots::RootId;
 
 /// How long commands that alerts have started may still run when everything else is over.
 const LAST_COMMANDS: Duration = Duration::from_secs(5);
-/// How often connections are counted.
-const NETWORK_EVERY: Duration = Duration::from_secs(1);
 /// Living descendants that are watched at most.
 const MOST_MEMBERS: usize = 16_384;
 
@@ -102,7 +100,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         grid: Monotonic,
         is_service: bool,
     ) -> Result<Self> {
-        let network = Network::open(NETWORK_EVERY);
+        let network = Network::open(DETAILS_EVERY);
         if let Err(error) = &network {
             console::warn(&format!("network traffic is not known here: {error}"));
         }

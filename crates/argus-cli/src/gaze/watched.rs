@@ -31,7 +31,10 @@ use super::recorder::{Event, Named, Parent, Subject};
 use super::stacks::StackRecorder;
 
 /// How often the limits and the pressure around a process are read: ten files, which change slowly.
-const SURROUNDINGS_EVERY: Duration = Duration::from_secs(30);
+const SURROUNDINGS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the details of a sample are measured at most: they cost three times what the rest does.
+pub(super) const DETAILS_EVERY: Duration = Duration::from_secs(2);
 
 /// What a process is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +105,8 @@ impl Tempo {
 impl Instruments {
     fn attach(target: &Target, plan: &Plan, now: Monotonic) -> Result<Self> {
         let details = Details {
+            every: DETAILS_EVERY,
             pss: if plan.pss { Pss::Measured } else { Pss::Left },
-            ..Details::default()
         };
         let threads = plan.threads.then(|| Threads::attach(target));
         Ok(Self {
