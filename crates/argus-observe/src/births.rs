@@ -41,7 +41,7 @@ use connector::Connector;
 use face::Face;
 use last_pid::{Given, LastPid};
 use lives::{Life, Lives};
-use meet::{Held, Look, Young};
+use meet::{Held, Look, Passing, Young};
 
 pub use news::{Birth, Brief, Interest, Newborn, News, Occasion, Origin, Parent};
 
@@ -64,8 +64,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Reports read in one look, and lives that may wait to be looked at.
 const MOST_REPORTS: usize = 4096;
 
-/// Start times are compared with this much doubt, in ticks.
-const TICKS_OF_DOUBT: u64 = 2;
+/// Start times that were not read from `/proc` are compared with this much doubt, in ticks.
+pub(crate) const TICKS_OF_DOUBT: u64 = 2;
 
 /// Where births are learnt from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +96,10 @@ pub struct Births {
     looked_at: Monotonic,
     last_birth: Monotonic,
     lives: Lives,
-    /// Given away or reported, and not shown by `/proc`: not yet, or no more.
+    /// Given away, and not shown by `/proc`: not yet, or no more.
     absent: Vec<(Life, Monotonic)>,
+    /// Wanted, gone, and without a report of their end so far.
+    passing: Vec<Passing>,
     held: Vec<Held>,
     young: VecDeque<Young>,
     /// Start time and face of the parents met in this look.
@@ -146,6 +148,7 @@ impl Births {
             last_birth: now,
             lives: Lives::default(),
             absent: Vec::new(),
+            passing: Vec::new(),
             held: Vec::new(),
             young: VecDeque::new(),
             parents: HashMap::new(),
@@ -163,7 +166,7 @@ impl Births {
     /// What to wait for before the next look. A look at any other time does no harm.
     pub fn wait(&self) -> Wait<'_> {
         let after = |pause: Duration| Some(later(self.looked_at, pause));
-        let is_settled = self.held.is_empty() && self.absent.is_empty();
+        let is_settled = self.held.is_empty() && self.absent.is_empty() && self.passing.is_empty();
         let (descriptor, until) = match &self.source {
             _ if self.lives.len() > 0 => (None, Some(self.looked_at)),
             Source::Reports(_) if self.is_busy => (None, after(REST)),
@@ -178,12 +181,19 @@ impl Births {
         Wait { descriptor, until }
     }
 
+    /// Whether a process that [`Births::look`] has learnt of may still be told: it waits to be looked
+    /// at, to settle, or for the report of its end.
+    pub fn owes_news(&self) -> bool {
+        self.lives.len() > 0 || !self.held.is_empty() || !self.passing.is_empty()
+    }
+
     /// How a process ended, if that was reported: exit code, or −N when signal N killed it. For ends of
     /// which [`crate::exit`] gives no code, as before Linux 6.15 it often cannot; the report is that of
     /// the first thread, which is wrong for a program whose first thread ended before the others.
     /// The last few thousand ends of the machine are remembered, those read by [`Births::look`].
-    pub fn reported_code(&self, instance: Instance, now: Monotonic) -> Option<i32> {
-        let born = meet::born_at(instance.start_ticks, now);
+    pub fn reported_code(&self, instance: Instance) -> Option<i32> {
+        let born = instance.start_ticks.saturating_sub(TICKS_OF_DOUBT);
+        let born = meet::born_at(born);
         platform::code_of(self.lives.end_after(instance.pid, born)?)
     }
 
@@ -212,6 +222,7 @@ impl Births {
             self.look_at_all(complete_until, &mut look)?;
         }
         self.look_again_at_held(&mut look);
+        self.look_again_at_passing(&mut look);
         self.look_again_at_absent(&mut look);
         self.look_at_waiting(&mut look);
         self.look_at_executed(&mut look);

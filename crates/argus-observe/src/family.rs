@@ -19,7 +19,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::births::{Interest, Newborn, Occasion, Origin};
+use crate::births::{Interest, Newborn, Occasion, Origin, TICKS_OF_DOUBT};
 use crate::process::Instance;
 
 /// How many dead members are remembered.
@@ -39,6 +39,8 @@ pub struct Member {
     pub root: Instance,
     /// The id of its parent when it joined, a member or not.
     parent_pid: u32,
+    /// By how many ticks its start time may be wrong: nobody has read it of one that passed.
+    doubt: u64,
     lives: bool,
 }
 
@@ -82,6 +84,7 @@ impl Family {
             parent: None,
             root,
             parent_pid: ancestors.first().map_or(0, |parent| parent.pid),
+            doubt: 0,
             lives: true,
         });
     }
@@ -109,6 +112,7 @@ impl Family {
             parent: Some(parent.instance),
             root: parent.root,
             parent_pid: newborn.parent.pid,
+            doubt: doubt(newborn),
             lives: true,
         });
         if newborn.occasion == Occasion::Passed {
@@ -182,9 +186,12 @@ impl Family {
     fn parent_of(&self, newborn: &Newborn) -> Option<Member> {
         let member = self.members.get(&newborn.parent.pid);
         let is_it = |member: &&Member| match newborn.parent.start_ticks {
-            Some(start_ticks) => member.instance.start_ticks == start_ticks,
+            Some(start_ticks) => member.instance.start_ticks.abs_diff(start_ticks) <= member.doubt,
             // Its parent has ended, so that only the id is left of it.
-            None => member.instance.start_ticks <= newborn.instance.start_ticks,
+            None => {
+                let latest = newborn.instance.start_ticks + member.doubt + doubt(newborn);
+                member.instance.start_ticks <= latest
+            }
         };
         match member.filter(is_it) {
             Some(parent) => Some(*parent),
@@ -217,6 +224,13 @@ impl Family {
             }
         }
         None
+    }
+}
+
+fn doubt(newborn: &Newborn) -> u64 {
+    match newborn.occasion {
+        Occasion::Passed => TICKS_OF_DOUBT,
+        Occasion::Birth | Occasion::Exec => 0,
     }
 }
 
@@ -359,6 +373,21 @@ mod tests {
         assert_eq!(family.left_out(), 1);
         family.ended(instance(101, 1001));
         assert!(is_born(&mut family, instance(103, 1003), ROOT));
+    }
+
+    #[test]
+    fn a_maker_that_nobody_saw_has_children_although_its_start_is_not_known_to_the_tick() {
+        for (start, is_its) in [(1001, true), (1003, true), (1004, false)] {
+            let mut family = family(10);
+            let (maker, child) = (instance(101, start), instance(102, 1001));
+            let mut passed = newborn(maker, ROOT);
+            passed.occasion = Occasion::Passed;
+            assert_eq!(family.judge(&passed), Interest::Wanted);
+            let mut orphan = newborn(child, maker);
+            orphan.parent.start_ticks = None;
+            let is_kin = family.judge(&orphan) == Interest::Wanted;
+            assert_eq!(is_kin, is_its, "made at {start}");
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! From an id or a report to news: who it is, whether it is wanted, what it is called.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -50,6 +49,22 @@ pub(super) struct Held {
     since: Monotonic,
 }
 
+/// A wanted one that was gone before anybody could look. That it is kin was decided when it was found
+/// gone, lest its own children, who come next, be judged before it is.
+#[derive(Debug)]
+pub(super) struct Passing {
+    brief: Brief,
+    since: Monotonic,
+}
+
+impl Passing {
+    /// Takes in the report of its end.
+    fn ends(&mut self, end: Option<(Monotonic, i32)>) {
+        self.brief.lifetime = end.map(|(at, _)| at.since(self.brief.at));
+        self.brief.code = end.and_then(|(_, status)| platform::code_of(status));
+    }
+}
+
 /// One that was told and may still become another program.
 #[derive(Debug)]
 pub(super) struct Young {
@@ -94,11 +109,28 @@ impl Births {
     }
 
     pub(super) fn look_again_at_absent(&mut self, look: &mut Look<'_>) {
-        let ends = self.lives.take_ended().into_iter();
-        let ends: HashMap<u32, _> = ends.map(|(pid, at, status)| (pid, (at, status))).collect();
-        for (mut life, since) in std::mem::take(&mut self.absent) {
-            life.end = life.end.or(ends.get(&life.pid).copied());
+        for (life, since) in std::mem::take(&mut self.absent) {
             self.look_at(life, since, look);
+        }
+    }
+
+    /// Tells those whose end has been reported by now, and those for which nobody will.
+    pub(super) fn look_again_at_passing(&mut self, look: &mut Look<'_>) {
+        let ends = self.lives.take_ended();
+        for mut passing in std::mem::take(&mut self.passing) {
+            let Brief { instance, at, .. } = passing.brief;
+            let is_its =
+                |(pid, end, _): &&(u32, Monotonic, i32)| *pid == instance.pid && *end >= at;
+            let end = ends
+                .iter()
+                .find(is_its)
+                .map(|(_, end, status)| (*end, *status));
+            if end.is_none() && look.now.since(passing.since) < REPORTED_WITHIN {
+                self.passing.push(passing);
+                continue;
+            }
+            passing.ends(end);
+            look.news.push(News::Passed(passing.brief));
         }
     }
 
@@ -109,20 +141,55 @@ impl Births {
         } else {
             inspect(life.pid)
         };
-        let waited = look.now.since(since);
         match inspected {
             Inspected::Process { pidfd, seen } if seen.stat.start_ticks >= life.not_before => {
                 self.meet(life, pidfd, seen, look);
             }
             Inspected::Process { .. } | Inspected::NotShown => {}
             Inspected::Absent => match life.at {
-                None if waited < SHOWN_WITHIN => self.absent.push((life, since)),
+                None if look.now.since(since) < SHOWN_WITHIN => self.absent.push((life, since)),
                 None => {}
-                Some(_) if life.end.is_none() && waited < REPORTED_WITHIN => {
-                    self.absent.push((life, since));
-                }
-                Some(at) => pass(life, at, look),
+                Some(at) => self.pass(life, at, look),
             },
+        }
+    }
+
+    /// Has a process judged that nobody could look at, and tells it when its end was reported.
+    fn pass(&mut self, life: Life, at: Monotonic, look: &mut Look<'_>) {
+        let instance = Instance {
+            pid: life.pid,
+            start_ticks: ticks_at(at),
+        };
+        let parent = Parent {
+            pid: life.maker.unwrap_or(0),
+            start_ticks: None,
+            origin: Origin::Report,
+        };
+        let newborn = Newborn {
+            instance,
+            name: String::new(),
+            parent,
+            group: 0,
+            session: 0,
+            occasion: Occasion::Passed,
+        };
+        if !look.wants(&newborn) {
+            return;
+        }
+        let mut passing = Passing {
+            brief: Brief {
+                instance,
+                parent,
+                at,
+                lifetime: None,
+                code: None,
+            },
+            since: look.now,
+        };
+        passing.ends(life.end);
+        match life.end {
+            Some(_) => look.news.push(News::Passed(passing.brief)),
+            None => self.passing.push(passing),
         }
     }
 
@@ -137,9 +204,7 @@ impl Births {
         let model = self.face_of(parent);
         let may_be_copy = model.as_ref().is_none_or(|model| *model == face);
         let may_become = may_be_copy && !life.executed && !seen.stat.has_ended();
-        let at = life
-            .at
-            .unwrap_or_else(|| born_at(seen.stat.start_ticks, look.now));
+        let at = life.at.unwrap_or_else(|| born_at(seen.stat.start_ticks));
         let held = Held {
             birth: Birth {
                 target: unnamed(newborn.instance, &seen.stat),
@@ -282,7 +347,7 @@ impl Births {
                     is_copy: self
                         .face_of(parent)
                         .is_some_and(|model| model == Face::of(&seen)),
-                    at: born_at(instance.start_ticks, look.now),
+                    at: born_at(instance.start_ticks),
                     pidfd,
                 },
                 face: Face::of(&seen),
@@ -318,36 +383,6 @@ impl Births {
                 None => Origin::Look,
             },
         }
-    }
-}
-
-/// Tells of a process that nobody could look at.
-fn pass(life: Life, at: Monotonic, look: &mut Look<'_>) {
-    let instance = Instance {
-        pid: life.pid,
-        start_ticks: ticks_at(at, look.now),
-    };
-    let parent = Parent {
-        pid: life.maker.unwrap_or(0),
-        start_ticks: None,
-        origin: Origin::Report,
-    };
-    let newborn = Newborn {
-        instance,
-        name: String::new(),
-        parent,
-        group: 0,
-        session: 0,
-        occasion: Occasion::Passed,
-    };
-    if look.wants(&newborn) {
-        look.news.push(News::Passed(Brief {
-            instance,
-            parent,
-            at,
-            lifetime: life.end.map(|(end, _)| end.since(at)),
-            code: life.end.and_then(|(_, status)| platform::code_of(status)),
-        }));
     }
 }
 
@@ -391,13 +426,17 @@ fn unnamed(instance: Instance, stat: &Stat) -> Target {
     }
 }
 
-pub(super) fn born_at(start_ticks: u64, now: Monotonic) -> Monotonic {
+/// When a process began, at most a tick too early or too late. Both clocks are read here, side by
+/// side: a look may have begun a long time ago.
+pub(super) fn born_at(start_ticks: u64) -> Monotonic {
     let age = platform::ticks_now().saturating_sub(start_ticks);
     let age = age.saturating_mul(1_000_000_000 / platform::ticks_per_second());
-    Monotonic::from_nanos(now.nanos().saturating_sub(age))
+    Monotonic::from_nanos(platform::monotonic_now().nanos().saturating_sub(age))
 }
 
-fn ticks_at(at: Monotonic, now: Monotonic) -> u64 {
-    let age = now.since(at).as_millis() * u128::from(platform::ticks_per_second()) / 1000;
+/// The start time of a process whose birth was reported, as exactly as [`born_at`].
+fn ticks_at(at: Monotonic) -> u64 {
+    let age = platform::monotonic_now().since(at).as_millis();
+    let age = age * u128::from(platform::ticks_per_second()) / 1000;
     platform::ticks_now().saturating_sub(u64::try_from(age).unwrap_or(0))
 }

@@ -2,6 +2,7 @@
 //! others, ids used again; by reports and by looks, as the superuser and as nobody.
 
 mod gate;
+mod late;
 mod observer;
 mod returns;
 mod reuse;

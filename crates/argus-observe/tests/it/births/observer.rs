@@ -107,7 +107,7 @@ impl Observer {
         }
         self.take(news.unwrap());
         for (instance, exit) in self.watcher.poll(Duration::ZERO).unwrap() {
-            let reported = self.births.reported_code(instance, over);
+            let reported = self.births.reported_code(instance);
             assert!(reported.is_none() || reported == exit.code || exit.code.is_none());
             self.reported += usize::from(reported.is_some());
             self.family.ended(instance);
