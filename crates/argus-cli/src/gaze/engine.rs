@@ -129,10 +129,8 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         mut calls: impl FnMut() -> Option<Call>,
     ) -> Result<Pause> {
         loop {
-            for (instance, exit) in self.exits.poll(Duration::ZERO)? {
-                self.bury(instance, exit);
-            }
-            if self.watched.is_empty() && !self.is_service && !self.awaits_returns() {
+            self.hear_of_ends()?;
+            if !self.is_service && !self.awaits_returns() && self.is_over()? {
                 let ending = match self.tally.processes {
                     1 => Ending::Terminated(self.last.and_then(|(_, exit)| exit.code)),
                     count => Ending::AllTerminated(count),
@@ -205,17 +203,35 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         self.watched.len()
     }
 
+    /// Closes the accounts of those that have ended.
+    fn hear_of_ends(&mut self) -> Result<()> {
+        let exits = self.exits.poll(Duration::ZERO)?;
+        if exits.iter().any(|(_, exit)| exit.code.is_none()) {
+            // The reports that know the code have been made, and may not have been read.
+            self.look_for_births(platform::monotonic_now())?;
+        }
+        for (instance, exit) in exits {
+            self.bury(instance, exit);
+        }
+        Ok(())
+    }
+
+    /// Whether nobody is left to watch: neither one that is watched, nor one born to it before it
+    /// ended.
+    fn is_over(&mut self) -> Result<bool> {
+        if !self.watched.is_empty() {
+            return Ok(false);
+        }
+        self.look_for_births(platform::monotonic_now())?;
+        let owes_news = self.births.as_ref().is_some_and(Births::owes_news);
+        Ok(self.watched.is_empty() && !owes_news)
+    }
+
     /// Closes the account of a process that has ended.
     fn bury(&mut self, instance: Instance, exit: Exit) {
         let now = platform::monotonic_now();
         self.family.ended(instance);
-        let births = self.births.as_ref();
-        // Reported to whoever may hear of births, even where nobody else is told.
-        let reported = || births.and_then(|births| births.reported_code(instance, now));
-        let exit = Exit {
-            code: exit.code.or_else(reported),
-            ..exit
-        };
+        let exit = self.with_report(exit, instance);
         let is_it = |process: &Watched| process.target.instance() == instance;
         let Some(place) = self.watched.iter().position(is_it) else {
             return;
@@ -236,6 +252,17 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             self.tally.add(&process.subject);
         }
         self.commands.extend(process.into_commands());
+    }
+
+    /// An end with the code that was reported to whoever may hear of births, where nobody else was
+    /// told one.
+    fn with_report(&self, exit: Exit, instance: Instance) -> Exit {
+        let births = self.births.as_ref();
+        let reported = || births.and_then(|births| births.reported_code(instance));
+        Exit {
+            code: exit.code.or_else(reported),
+            ..exit
+        }
     }
 
     /// The process that ended last, if it ended badly.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::Result;
 use argus_model::Monotonic;
-use argus_observe::births::{Birth, Brief, Interest, Newborn, News, Occasion};
+use argus_observe::births::{Birth, Births, Brief, Interest, Newborn, News, Occasion, Wait};
 use argus_observe::exit::Exit;
 use argus_observe::family::Member;
 use argus_observe::platform;
@@ -28,13 +28,21 @@ impl Engine<'_, '_> {
     /// Takes in what was born, and what became another program.
     pub(super) fn hear_of_births(&mut self) -> Result<()> {
         let now = platform::monotonic_now();
+        let wait = self.births.as_ref().map(Births::wait);
+        let is_due = |wait: Wait<'_>| {
+            wait.descriptor.is_some() || wait.until.is_none_or(|until| until <= now)
+        };
+        match wait.is_some_and(is_due) {
+            true => self.look_for_births(now),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`Engine::hear_of_births`], due or not.
+    pub(super) fn look_for_births(&mut self, now: Monotonic) -> Result<()> {
         let Some(births) = &mut self.births else {
             return Ok(());
         };
-        let wait = births.wait();
-        if wait.descriptor.is_none() && wait.until.is_some_and(|until| until > now) {
-            return Ok(());
-        }
         let (family, roots) = (&mut self.family, &self.roots);
         let follows = roots.values().any(|root| root.plan.follow_restarts);
         let judge = |newborn: &Newborn| match follows && newborn.occasion != Occasion::Passed {
@@ -135,9 +143,10 @@ impl Engine<'_, '_> {
                 self.count_traffic(&process.target, at);
                 self.watched.push(process);
             }
-            // It has ended, and nobody can say how.
+            // It has ended, and nobody can say how, unless that was reported.
             Err(_) => {
-                process.bury(UNTOLD, now, self.desk);
+                let exit = self.with_report(UNTOLD, instance);
+                process.bury(exit, now, self.desk);
                 self.tally.processes += 1;
                 self.family.ended(instance);
             }
