@@ -16,9 +16,9 @@ LIVES_MS = [1, 10, 25, 50, 60, 90, 120]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1]
 
 
-def say(ledger: int, way: int, lives_ms: int) -> None:
-    """What this process is going to do."""
-    line = f"{os.getpid()} {os.getppid()} {way} {lives_ms}\n"
+def say(ledger: int, maker: int, way: int, lives_ms: int) -> None:
+    """What this process is going to do. Whoever made it may have ended by now, so it was told."""
+    line = f"{os.getpid()} {maker} {way} {lives_ms}\n"
     os.write(ledger, line.encode())
 
 
@@ -29,56 +29,58 @@ def end(way: int) -> None:
     os._exit(way)
 
 
-def live(ledger: int, way: int, lives_ms: int) -> None:
+def live(ledger: int, maker: int, way: int, lives_ms: int) -> None:
     """Forked, and no more."""
-    say(ledger, way, lives_ms)
+    say(ledger, maker, way, lives_ms)
     time.sleep(lives_ms / 1000)
     end(way)
 
 
-def execute(ledger: int, lives_ms: int) -> None:
+def execute(ledger: int, maker: int, lives_ms: int) -> None:
     """Another program in the same process."""
-    say(ledger, 0, lives_ms)
+    say(ledger, maker, 0, lives_ms)
     os.execv("/bin/sleep", ["sleep", str(lives_ms / 1000)])
 
 
-def nest(ledger: int, way: int, lives_ms: int) -> None:
+def nest(ledger: int, maker: int, way: int, lives_ms: int) -> None:
     """A child that waits for a child of its own."""
-    say(ledger, 0, lives_ms)
+    say(ledger, maker, 0, lives_ms)
+    here = os.getpid()
     pid = os.fork()
     if pid == 0:
-        live(ledger, way, lives_ms)
+        live(ledger, here, way, lives_ms)
     os.waitpid(pid, 0)
     end(0)
 
 
-def leave_an_orphan(ledger: int, way: int, lives_ms: int) -> None:
+def leave_an_orphan(ledger: int, maker: int, way: int, lives_ms: int) -> None:
     """A child whose own child is alive when it ends."""
-    say(ledger, 5, 60)
+    say(ledger, maker, 5, 60)
+    here = os.getpid()
     if os.fork() == 0:
-        live(ledger, way, 60 + lives_ms)
+        live(ledger, here, way, 60 + lives_ms)
     time.sleep(0.06)
     end(5)
 
 
-def child(number: int, ledger: int) -> None:
+def child(number: int, ledger: int, maker: int) -> None:
     """Of ten children, seven are plain, and three are of a kind of their own."""
     lives_ms = LIVES_MS[number % len(LIVES_MS)]
     way = -SIGNALS[number // 4 % 3] if number % 4 == 3 else number * 7 % 256
     kind = number % 10
     if kind == 7:
-        execute(ledger, lives_ms)
+        execute(ledger, maker, lives_ms)
     elif kind == 8:
-        nest(ledger, way, lives_ms)
+        nest(ledger, maker, way, lives_ms)
     elif kind == 9:
-        leave_an_orphan(ledger, way, lives_ms)
+        leave_an_orphan(ledger, maker, way, lives_ms)
     else:
-        live(ledger, way, lives_ms)
+        live(ledger, maker, way, lives_ms)
 
 
 def main() -> None:
     """Makes all of them and collects those that are its own."""
-    count = int(sys.argv[1])
+    count, here = int(sys.argv[1]), os.getpid()
     ledger = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -88,7 +90,7 @@ def main() -> None:
             os.wait()
             alive -= 1
         if os.fork() == 0:
-            child(number, ledger)
+            child(number, ledger, here)
         alive += 1
     for _ in range(alive):
         os.wait()
