@@ -23,7 +23,8 @@ pub enum Measure {
     DiskReadRate = 4,
     /// Bytes per second that the process made storage write since this was measured before.
     DiskWriteRate = 5,
-    /// Bytes received over TCP since the process is observed.
+    /// Bytes received over TCP since the process is observed. The last totals, this and
+    /// [`Measure::NetworkSent`], are known after its end only, and recorded as metrics of their names.
     NetworkReceived = 6,
     /// Bytes sent over TCP since the process is observed, however often they had to be sent.
     NetworkSent = 7,

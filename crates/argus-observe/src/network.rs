@@ -61,6 +61,11 @@ pub struct Traffic {
     pub sent: u64,
 }
 
+/// The account of a process that has ended, as long as the ends of its connections may still be told.
+/// It is closed by [`Network::close`].
+#[derive(Debug)]
+pub struct Departed(Subject);
+
 /// Why nothing is known of what a process sends and receives.
 #[derive(Debug, thiserror::Error)]
 pub enum Unseen {
@@ -229,6 +234,34 @@ impl Network {
         }
     }
 
+    /// The process with this id has ended. The kernel may tell the ends of its connections later, and
+    /// with them what it moved last: until [`Network::is_settled`], its account goes on. `None` where
+    /// nothing was known of it.
+    pub fn ended(&mut self, pid: u32) -> Option<Departed> {
+        let watched = self.watched.remove(&pid)?;
+        if watched.is_blind {
+            self.ledger.leave(watched.subject);
+            return None;
+        }
+        self.ledger.departs(watched.subject);
+        Some(Departed(watched.subject))
+    }
+
+    /// What a process that has ended moved, as far as it is known by now.
+    pub fn last_traffic(&self, of: &Departed) -> Traffic {
+        self.ledger.traffic(of.0)
+    }
+
+    /// Whether the ends of all its connections have been told, or none are told here.
+    pub fn is_settled(&self, departed: &Departed) -> bool {
+        self.ends.is_err() || !self.ledger.awaits_ends(departed.0)
+    }
+
+    /// Closes its account, settled or not.
+    pub fn close(&mut self, departed: Departed) {
+        self.ledger.leave(departed.0);
+    }
+
     /// Looks at all watched processes, if it is time; counts in any case the connections that have
     /// ended, of which no more than twenty thousand are kept.
     ///
@@ -308,10 +341,12 @@ impl Network {
         }
     }
 
-    fn hear_of_ends(&mut self) {
+    /// Counts the connections that have ended: a system call if there are none.
+    pub fn hear_of_ends(&mut self) {
         let Ok(ends) = &self.ends else {
             return;
         };
+        self.ledger.forget_listeners(platform::monotonic_now());
         let heard = ends.take();
         self.overruns += heard.overruns;
         self.misses_ends |= heard.overruns > 0;
@@ -336,6 +371,8 @@ impl Network {
                 .listed
                 .time(now, || watched.descriptors.tcp_sockets());
             match listed {
+                // It has ended. What it held is its own until whoever hears of its end says so.
+                Ok(sockets) if sockets.is_empty() && has_ended(*pid) => {}
                 Ok(sockets) => {
                     watched.count = count;
                     self.ledger.holds(watched.subject, &sockets);
@@ -343,8 +380,7 @@ impl Network {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     watched.is_blind = true;
                 }
-                // It has ended, and holds nothing.
-                Err(_) => self.ledger.holds(watched.subject, &[]),
+                Err(_) => {}
             }
         }
     }
@@ -366,6 +402,10 @@ impl Network {
         };
         for seen in &seen {
             self.ledger.seen(seen, Since::ItsBeginning);
+            // Looks at once may follow each other closely, and then see the same twice.
+            if haste == Haste::Paced {
+                self.ledger.sighted(seen);
+            }
         }
         if has_walked && self.misses_ends {
             self.misses_ends = self.ends.is_err();
@@ -455,6 +495,10 @@ fn unseen(pid: u32, error: io::Error) -> Unseen {
         _ if error.raw_os_error() == Some(libc::ESRCH) => Unseen::NoSuchProcess(pid),
         _ => Unseen::Failed(pid, error),
     }
+}
+
+fn has_ended(pid: u32) -> bool {
+    process::look(pid).map_or(true, |seen| seen.stat.has_ended())
 }
 
 /// Names a network namespace.

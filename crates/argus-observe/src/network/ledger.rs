@@ -10,10 +10,17 @@
 //! A connection that came and went between two looks was held by nobody as far as was seen. If it was
 //! to a port on which a watched process listens it is credited to that process; of several that
 //! listen there to the one that was seen last with a connection of that port, else to the one watched
-//! last, as it is the children that accept. One that is seen twice held by a stranger is the
-//! stranger's. All other ends are nobody's, and added up as such.
+//! last, as it is the children that accept. One that is sighted twice in a stranger's hands is the
+//! stranger's; not at once, for the stranger may be a child of whose birth nobody has told us yet.
+//! All other ends are nobody's, and added up as such.
+//!
+//! A process's end may be told before the ends of its connections. It keeps what only it held until
+//! those are told, too, or until it is left.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use argus_model::Monotonic;
 
 use super::Traffic;
 use super::diag::{Seen, SocketId};
@@ -29,9 +36,8 @@ pub(super) struct Ledger {
     holders: HashMap<u32, Vec<Subject>>,
     connections: HashMap<u64, Connection>,
     listeners: HashMap<u64, Listener>,
-    /// By cookie: connections of our ports, or once ours, that others hold, and how often they were
-    /// seen to.
-    strangers: HashMap<u64, u32>,
+    /// By cookie: connections of our ports, or once ours, that others hold.
+    strangers: HashMap<u64, Stranger>,
     /// Those that have lost a connection since their sockets were listed.
     bereaved: HashSet<Subject>,
     /// How many known sockets have this inode.
@@ -52,6 +58,16 @@ struct Connection {
     holder: Subject,
     counted: Traffic,
     end_received: bool,
+    /// How often it was seen in other hands since it was last seen in its holder's.
+    sightings: u32,
+}
+
+/// A connection in other hands.
+#[derive(Debug, Default)]
+struct Stranger {
+    sightings: u32,
+    /// What was credited while it was ours.
+    counted: Traffic,
 }
 
 #[derive(Debug)]
@@ -60,6 +76,16 @@ struct Listener {
     address: [u8; 16],
     inode: u32,
     last_acceptor: Option<Subject>,
+    end: End,
+}
+
+/// What is known of a listening socket's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Untold,
+    Told,
+    /// It was noticed then that it had been told.
+    Noticed(Monotonic),
 }
 
 /// From where a socket that was not known is counted.
@@ -78,12 +104,41 @@ const ANY_OF_VERSION_4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0,
 /// Seen this often in other hands, a connection is theirs.
 const SIGHTINGS: u32 = 2;
 
+/// So long after a listening socket's end, its connections' are expected.
+const LINGERING: Duration = Duration::from_millis(300);
+
 impl Ledger {
     pub(super) fn watch(&mut self) -> Subject {
         self.given += 1;
         let subject = Subject(self.given);
         self.accounts.insert(subject, Account::default());
         subject
+    }
+
+    /// The process has ended. What nobody else holds stays its own until the ends of it are told.
+    pub(super) fn departs(&mut self, subject: Subject) {
+        let own: Vec<u32> = self
+            .listeners
+            .values()
+            .map(|listener| listener.inode)
+            .filter(|inode| self.is_sole_holder(subject, *inode))
+            .collect();
+        self.holds(subject, &own);
+    }
+
+    /// Whether the end of something that only this process held, which has ended, is still to be told.
+    pub(super) fn awaits_ends(&self, subject: Subject) -> bool {
+        let mut listeners = self.listeners.values();
+        let mut connections = self.connections.values();
+        listeners.any(|one| self.is_sole_holder(subject, one.inode))
+            || connections
+                .any(|one| one.holder == subject && !self.holders.contains_key(&one.inode))
+    }
+
+    fn is_sole_holder(&self, subject: Subject, inode: u32) -> bool {
+        self.holders
+            .get(&inode)
+            .is_some_and(|holders| **holders == [subject])
     }
 
     pub(super) fn leave(&mut self, subject: Subject) {
@@ -180,33 +235,67 @@ impl Ledger {
     /// A socket has moved so much.
     pub(super) fn seen(&mut self, seen: &Seen, since: Since) {
         let cookie = seen.id.cookie();
-        if self.connections.contains_key(&cookie) {
-            self.credit(cookie, seen);
-            // Not closed, but passed on to somebody who is not watched.
-            if seen.inode != 0 && self.first_holder(seen.inode).is_none() {
-                self.disown(cookie);
+        if let Some(connection) = self.connections.get(&cookie) {
+            if connection.sightings == 0 || !self.is_in_other_hands(seen) {
+                self.credit(cookie, seen);
             }
         } else if seen.is_listening {
             self.seen_listening(cookie, seen);
         } else if let Some(holder) = self.first_holder(seen.inode) {
             self.begin(cookie, seen, holder, since);
-        } else if seen.inode != 0 && self.listener(&seen.id).is_some() {
-            *self.strangers.entry(cookie).or_default() += 1;
+        }
+    }
+
+    /// A socket was looked at again, some time after the last look: may it be a stranger's?
+    pub(super) fn sighted(&mut self, seen: &Seen) {
+        let cookie = seen.id.cookie();
+        if seen.is_listening || !self.is_in_other_hands(seen) {
+            return;
+        }
+        if let Some(connection) = self.connections.get_mut(&cookie) {
+            connection.sightings += 1;
+            if connection.sightings >= SIGHTINGS {
+                self.disown(cookie);
+            }
+        } else if self.listener(&seen.id).is_some() {
+            self.strangers.entry(cookie).or_default().sightings += 1;
+        }
+    }
+
+    /// Somebody has it open, but nobody of ours.
+    fn is_in_other_hands(&self, seen: &Seen) -> bool {
+        seen.inode != 0 && self.first_holder(seen.inode).is_none()
+    }
+
+    /// Forgets the listening sockets whose ends were told some time ago. Those of connections that came
+    /// through them may be told a little later, as each CPU tells of its own.
+    pub(super) fn forget_listeners(&mut self, now: Monotonic) {
+        let mut over = Vec::new();
+        for (cookie, listener) in &mut self.listeners {
+            match listener.end {
+                End::Untold => {}
+                End::Told => listener.end = End::Noticed(now),
+                End::Noticed(at) if now.since(at) < LINGERING => {}
+                End::Noticed(_) => over.push(*cookie),
+            }
+        }
+        for cookie in over {
+            self.forget(cookie);
         }
     }
 
     /// A socket has ended, having moved so much.
     pub(super) fn ended(&mut self, seen: &Seen) {
         let cookie = seen.id.cookie();
-        let sightings = self.strangers.remove(&cookie).unwrap_or(0);
+        let stranger = self.strangers.remove(&cookie).unwrap_or_default();
         if self.connections.contains_key(&cookie) {
             self.credit(cookie, seen);
             self.bereaved
                 .extend(self.connections.get(&cookie).map(|one| one.holder));
             self.forget(cookie);
-        } else if self.listeners.contains_key(&cookie) {
-            self.forget(cookie);
-        } else if sightings < SIGHTINGS {
+        } else if let Some(listener) = self.listeners.get_mut(&cookie) {
+            listener.end = End::Told;
+        } else if stranger.sightings < SIGHTINGS {
             let account = self.acceptor(&seen.id);
             match account.and_then(|acceptor| self.accounts.get_mut(&acceptor)) {
                 Some(account) => account.traffic.add(seen.traffic),
@@ -217,12 +306,12 @@ impl Ledger {
 
     fn begin(&mut self, cookie: u64, seen: &Seen, holder: Subject, since: Since) {
         let moved = seen.payload(false);
+        let counted = self.strangers.remove(&cookie).unwrap_or_default().counted;
         if since == Since::ItsBeginning
             && let Some(account) = self.accounts.get_mut(&holder)
         {
-            account.traffic.add(moved);
+            account.traffic.add(moved.since(counted));
         }
-        self.strangers.remove(&cookie);
         if let Some(listener) = self.listener(&seen.id)
             && let Some(listener) = self.listeners.get_mut(&listener)
         {
@@ -233,8 +322,9 @@ impl Ledger {
             id: seen.id,
             inode: seen.inode,
             holder,
-            counted: moved,
+            counted: moved.max(counted),
             end_received: seen.end_received,
+            sightings: 0,
         };
         self.connections.insert(cookie, connection);
     }
@@ -248,6 +338,7 @@ impl Ledger {
         let holder = self.holders.get(&connection.inode);
         if let Some(first) = holder.and_then(|holders| holders.first()) {
             connection.holder = *first;
+            connection.sightings = 0;
         }
         if let Some(account) = self.accounts.get_mut(&connection.holder) {
             account.traffic.add(moved.since(connection.counted));
@@ -264,6 +355,7 @@ impl Ledger {
                 address: seen.id.local_address(),
                 inode: seen.inode,
                 last_acceptor: None,
+                end: End::Untold,
             };
             self.listeners.insert(cookie, listener);
         }
@@ -271,8 +363,13 @@ impl Ledger {
 
     /// From here on it is a stranger's, and its end is too.
     fn disown(&mut self, cookie: u64) {
+        let counted = self.connections.get(&cookie).map(|one| one.counted);
         self.forget(cookie);
-        self.strangers.insert(cookie, SIGHTINGS);
+        let stranger = Stranger {
+            sightings: SIGHTINGS,
+            counted: counted.unwrap_or_default(),
+        };
+        self.strangers.insert(cookie, stranger);
     }
 
     fn forget(&mut self, cookie: u64) {

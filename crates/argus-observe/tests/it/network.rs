@@ -164,11 +164,14 @@ fn what_moved_between_the_last_look_and_the_end_is_counted() {
     assert!(matches!(network.ends(), Ends::Told));
 }
 
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 /// A program that answers `count` connections one after the other, each on a port of both versions.
 fn server(count: u32) -> (Program, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = free_port();
     let program = program(&format!(
         "server = socket.create_server(('::', {port}), family=socket.AF_INET6, \
          dualstack_ipv6=True, backlog=500)\n\
@@ -298,6 +301,47 @@ fn the_last_numbers_of_a_process_that_has_ended_are_complete() {
     });
     network.leave(pid);
     assert_eq!(network.traffic(pid), None);
+}
+
+/// It serves one connection that was seen and one that never is, and ends at once: the kernel may tell
+/// all of it after its end.
+#[test]
+fn what_a_server_moves_at_its_very_end_is_its_own() {
+    for _ in 0..5 {
+        let port = free_port();
+        let program = program(&format!(
+            "listener = socket.create_server(('127.0.0.1', {port}))\n\
+             step()\n\
+             line = listener.accept()[0]\n\
+             step()\n\
+             other = listener.accept()[0]\n\
+             line.sendall(b'z' * 7_000)\n\
+             other.sendall(b'z' * 90_000)\n\
+             os._exit(0)\n"
+        ));
+        let connect = || TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut lines = vec![connect()];
+        program.step();
+        let pid = program.stranger.pid;
+        let mut network = watch(&program);
+        look(&mut network, pid);
+        program.stranger.kill(Signal::CONT);
+        lines.push(connect());
+        for line in &mut lines {
+            std::io::copy(line, &mut std::io::sink()).unwrap();
+        }
+        drop(lines);
+        eventually("it has ended", || find_by_pid(pid).is_err().then_some(()));
+        look(&mut network, pid);
+        let account = network.ended(pid).unwrap();
+        assert_eq!(network.traffic(pid), None);
+        eventually("all is told", || {
+            network.hear_of_ends();
+            network.is_settled(&account).then_some(())
+        });
+        assert_eq!(network.last_traffic(&account).sent, 97_000);
+        network.close(account);
+    }
 }
 
 #[test]

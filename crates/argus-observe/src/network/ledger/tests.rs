@@ -21,6 +21,12 @@ fn traffic(received: u64, sent: u64) -> Traffic {
     Traffic { received, sent }
 }
 
+/// As a look does that comes some time after the last one.
+fn look(ledger: &mut Ledger, seen: &Seen) {
+    ledger.seen(seen, Since::ItsBeginning);
+    ledger.sighted(seen);
+}
+
 #[test]
 fn what_moved_before_is_not_counted() {
     let mut ledger = Ledger::default();
@@ -108,17 +114,17 @@ fn what_a_stranger_accepted_is_the_strangers() {
     ledger.holds(server, &[1]);
     ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
     let foreign = socket(11, 80, 99);
-    ledger.seen(&moved(foreign, 1, 1), Since::ItsBeginning);
-    ledger.seen(&moved(foreign, 2, 2), Since::ItsBeginning);
+    look(&mut ledger, &moved(foreign, 1, 1));
+    look(&mut ledger, &moved(foreign, 2, 2));
     ledger.ended(&moved(foreign, 3, 3));
     assert_eq!(ledger.traffic(server), Traffic::default());
     assert_eq!(ledger.nobodys(), Traffic::default());
     assert!(ledger.strangers.is_empty());
     // Seen once, before the process's descriptors were listed: it is the process's own.
     let own = socket(12, 80, 2);
-    ledger.seen(&moved(own, 4, 0), Since::ItsBeginning);
+    look(&mut ledger, &moved(own, 4, 0));
     ledger.holds(server, &[1, 2]);
-    ledger.seen(&moved(own, 5, 0), Since::ItsBeginning);
+    look(&mut ledger, &moved(own, 5, 0));
     assert_eq!(ledger.traffic(server), traffic(5, 0));
 }
 
@@ -128,11 +134,11 @@ fn what_was_passed_on_to_a_stranger_is_the_strangers() {
     let subject = ledger.watch();
     ledger.holds(subject, &[1]);
     let connection = socket(11, 80, 1);
-    ledger.seen(&moved(connection, 5, 0), Since::ItsBeginning);
+    look(&mut ledger, &moved(connection, 5, 0));
     ledger.holds(subject, &[]);
-    ledger.seen(&moved(connection, 7, 0), Since::ItsBeginning);
+    look(&mut ledger, &moved(connection, 7, 0));
     assert_eq!(ledger.traffic(subject), traffic(7, 0));
-    ledger.seen(&moved(connection, 90, 0), Since::ItsBeginning);
+    look(&mut ledger, &moved(connection, 90, 0));
     ledger.ended(&moved(connection, 100, 0));
     assert_eq!(ledger.traffic(subject), traffic(7, 0));
     assert_eq!(ledger.nobodys(), Traffic::default());
@@ -148,6 +154,91 @@ fn the_end_of_what_a_process_held_that_is_not_watched_any_more_is_not_nobodys() 
     ledger.ended(&moved(socket(11, 80, 0), 6, 0));
     assert_eq!(ledger.nobodys(), Traffic::default());
     assert!(ledger.strangers.is_empty() && ledger.placed.is_empty());
+}
+
+#[test]
+fn ends_that_are_told_after_their_processs_are_its_own() {
+    let mut ledger = Ledger::default();
+    let subject = ledger.watch();
+    ledger.holds(subject, &[1, 2]);
+    ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
+    ledger.seen(&moved(socket(11, 80, 2), 5, 6), Since::ItsBeginning);
+    ledger.departs(subject);
+    assert!(ledger.awaits_ends(subject));
+    ledger.ended(&moved(socket(10, 80, 0), 0, 0));
+    ledger.ended(&moved(socket(11, 80, 0), 50, 60));
+    // It came, went and was told after the socket that it came through.
+    ledger.ended(&moved(socket(12, 80, 0), 3, 4));
+    assert_eq!(ledger.traffic(subject), traffic(53, 64));
+    let now = Monotonic::default().plus(Duration::from_secs(1));
+    ledger.forget_listeners(now);
+    ledger.forget_listeners(now.plus(LINGERING / 2));
+    assert!(ledger.awaits_ends(subject));
+    ledger.forget_listeners(now.plus(LINGERING));
+    assert!(!ledger.awaits_ends(subject));
+    ledger.leave(subject);
+    assert_eq!(ledger.nobodys(), Traffic::default());
+    assert!(ledger.placed.is_empty() && ledger.holders.is_empty());
+}
+
+#[test]
+fn what_a_process_that_has_ended_shared_is_no_reason_to_wait() {
+    let mut ledger = Ledger::default();
+    let (parent, child) = (ledger.watch(), ledger.watch());
+    ledger.holds(parent, &[1, 2]);
+    ledger.holds(child, &[1, 2]);
+    ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
+    ledger.seen(&moved(socket(11, 80, 2), 5, 6), Since::ItsBeginning);
+    ledger.departs(parent);
+    assert!(!ledger.awaits_ends(parent));
+    ledger.leave(parent);
+    ledger.seen(&moved(socket(11, 80, 2), 7, 6), Since::ItsBeginning);
+    assert_eq!(ledger.traffic(child), traffic(2, 0));
+}
+
+/// A server accepts, forks, and closes its own descriptor before the child's birth is told.
+#[test]
+fn what_is_passed_on_to_a_child_that_is_not_known_yet_is_counted_once() {
+    let mut ledger = Ledger::default();
+    let server = ledger.watch();
+    ledger.holds(server, &[1, 2, 3]);
+    ledger.seen(&listening(socket(10, 80, 1)), Since::ItsBeginning);
+    let (long, brief) = (socket(11, 80, 2), socket(12, 80, 3));
+    for (connection, bytes) in [(long, 5), (brief, 6)] {
+        look(&mut ledger, &moved(connection, bytes, 0));
+    }
+    ledger.holds(server, &[1]);
+    // However often one looks at once.
+    for bytes in [10, 20, 30] {
+        ledger.seen(&moved(long, bytes, 0), Since::ItsBeginning);
+        ledger.seen(&moved(brief, bytes, 0), Since::ItsBeginning);
+    }
+    ledger.sighted(&moved(long, 30, 0));
+    ledger.seen(&moved(long, 31, 0), Since::ItsBeginning);
+    let child = ledger.watch();
+    ledger.holds(child, &[2]);
+    ledger.seen(&moved(long, 40, 0), Since::ItsBeginning);
+    // Nobody was told of the other child in time.
+    ledger.ended(&moved(brief, 35, 0));
+    ledger.departs(child);
+    ledger.ended(&moved(long, 45, 0));
+    assert_eq!(ledger.traffic(server), traffic(30 + 35, 0));
+    assert_eq!(ledger.traffic(child), traffic(15, 0));
+}
+
+#[test]
+fn what_comes_back_from_a_stranger_is_not_counted_again() {
+    let mut ledger = Ledger::default();
+    let subject = ledger.watch();
+    ledger.holds(subject, &[1]);
+    let connection = socket(11, 80, 1);
+    look(&mut ledger, &moved(connection, 5, 0));
+    ledger.holds(subject, &[]);
+    look(&mut ledger, &moved(connection, 5, 0));
+    look(&mut ledger, &moved(connection, 5, 0));
+    ledger.holds(subject, &[1]);
+    look(&mut ledger, &moved(connection, 8, 0));
+    assert_eq!(ledger.traffic(subject), traffic(8, 0));
 }
 
 /// What may happen to one of four sockets.
