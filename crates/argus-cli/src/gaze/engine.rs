@@ -5,6 +5,7 @@
 //! ([`logs`](super::logs)).
 
 mod children;
+mod late;
 mod roots;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use super::console::{self, Ending};
 use super::desk::Desk;
 use super::recorder::Subject;
 use super::watched::{self, DETAILS_EVERY, Round, Watched};
+use late::Late;
 use roots::Root;
 pub(super) use roots::RootId;
 
@@ -78,6 +80,8 @@ pub(super) struct Engine<'scope, 'env> {
     network: Option<Network>,
     roots: BTreeMap<RootId, Root<'scope>>,
     watched: Vec<Watched>,
+    /// Those that have ended, while some of their bytes are still to be told.
+    late: Vec<Late>,
     /// Measurements lie whole intervals from here.
     grid: Monotonic,
     tally: Tally,
@@ -113,6 +117,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             network: network.ok(),
             roots: BTreeMap::new(),
             watched: Vec::new(),
+            late: Vec::new(),
             grid,
             tally: Tally::default(),
             commands: Vec::new(),
@@ -130,6 +135,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
     ) -> Result<Pause> {
         loop {
             self.hear_of_ends()?;
+            self.hear_the_last();
             if !self.is_service && !self.awaits_returns() && self.is_over()? {
                 let ending = match self.tally.processes {
                     1 => Ending::Terminated(self.last.and_then(|(_, exit)| exit.code)),
@@ -185,6 +191,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         let now = platform::monotonic_now();
         let due = self.watched.iter().filter_map(Watched::due);
         let due = due.chain(self.commands.iter().filter_map(Commands::next_due));
+        let due = due.chain(self.late.iter().map(Late::due));
         let due = due.chain(born.as_ref().and_then(|born| born.until)).min();
         let mut timeout = due.map(|due| due.since(now));
         waited.extend(born.and_then(|born| born.descriptor));
@@ -224,7 +231,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         }
         self.look_for_births(platform::monotonic_now())?;
         let owes_news = self.births.as_ref().is_some_and(Births::owes_news);
-        Ok(self.watched.is_empty() && !owes_news)
+        Ok(self.watched.is_empty() && self.late.is_empty() && !owes_news)
     }
 
     /// Closes the account of a process that has ended.
@@ -237,12 +244,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
             return;
         };
         let mut process = self.watched.swap_remove(place);
-        if let Some(network) = &mut self.network {
-            // What moved since the last look: it may fail, and then that look stands.
-            let _ = network.look_at_once(now);
-            process.tell_traffic(network, now, self.desk);
-            network.leave(instance.pid);
-        }
+        self.tell_traffic(&process, now);
         process.bury(exit, now, self.desk);
         self.last = Some((instance.pid, exit));
         self.tally.processes += 1;
@@ -273,6 +275,7 @@ impl<'scope, 'env> Engine<'scope, 'env> {
 
     /// Closes all accounts: what was recorded.
     pub(super) fn finish(mut self) -> Tally {
+        self.hear_no_more();
         let ids: Vec<_> = self.roots.keys().copied().collect();
         for id in ids {
             self.remove(id);

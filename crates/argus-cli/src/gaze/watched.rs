@@ -326,25 +326,6 @@ impl Watched {
         }
     }
 
-    /// Tells what it has moved over TCP in all, for the last time.
-    pub(super) fn tell_traffic(&self, network: &Network, now: Monotonic, desk: Desk<'_>) {
-        let traffic = network.traffic(self.target.pid).unwrap_or_default();
-        for (measure, bytes) in [
-            (Measure::NetworkReceived, traffic.received),
-            (Measure::NetworkSent, traffic.sent),
-        ] {
-            if bytes > 0 {
-                let named = Named {
-                    name: measure.name(),
-                    #[expect(clippy::cast_precision_loss, reason = "exact up to eight pebibytes")]
-                    value: bytes as f64,
-                    unit: "By",
-                };
-                desk.metric(self.about(), now, &named, &[]);
-            }
-        }
-    }
-
     fn alert(&mut self, transitions: &[Transition], now: Monotonic, desk: Desk<'_>) {
         for transition in transitions {
             desk.alert(self.about(), transition);

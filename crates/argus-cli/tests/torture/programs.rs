@@ -51,11 +51,15 @@ impl Watched {
             .number("SELECT count(*) FROM process_runs WHERE NOT observer")
     }
 
-    /// What the last measurement of each process says, summed up; 0 where nothing is known.
+    /// The greatest total of each process, summed up; 0 where nothing is known. Totals only grow; the
+    /// last of a process that has ended are metrics, as it can be measured no more.
     fn total(&self, column: &str) -> u64 {
         let sum = format!(
-            "SELECT coalesce(sum(latest), 0) FROM (
-                SELECT max({column}) AS latest FROM performance_metrics GROUP BY run_id
+            "SELECT CAST(coalesce(sum(total), 0) AS INTEGER) FROM (
+                SELECT max(total) AS total FROM (
+                    SELECT run_id, {column} AS total FROM performance_metrics
+                    UNION ALL SELECT run_id, value FROM metrics WHERE name = '{column}'
+                ) GROUP BY run_id
              )"
         );
         u64::try_from(self.bed.number(&sum)).unwrap()
