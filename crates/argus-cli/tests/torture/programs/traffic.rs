@@ -33,10 +33,18 @@ pub(super) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Waits until somebody listens on a port. Connects, but moves nothing.
+/// Waits until somebody listens on a port. Moves nothing, and waits until the server has hung up, too:
+/// the end mark of a connection that is still open later may be taken for a byte.
 pub(super) fn until_it_listens(port: u16) {
     until("the server listens", || {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
+            return false;
+        };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // It may hang up rudely.
+        let _ = stream.read_to_end(&mut Vec::new());
+        true
     });
 }
 
