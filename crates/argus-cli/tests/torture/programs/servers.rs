@@ -315,6 +315,41 @@ fn python_moves_what_its_clients_do() {
     script("python3", "server.py", PYTHON, true);
 }
 
+const LAST_ANSWER: &str = "
+import os, socket, sys
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+listener.accept()[0].close()  # whoever waits until it listens
+line = listener.accept()[0]
+line.recv(1)
+line.sendall(b'x' * 90_000)
+os._exit(0)
+";
+
+/// All of it moves between two looks, and the kernel may tell of it after the server's end.
+#[test]
+fn a_server_that_ends_with_its_answer_has_moved_it() {
+    let Some(python) = installed("python3", true) else {
+        return;
+    };
+    for _ in 0..5 {
+        let (bed, port) = (Bed::new(), free_port());
+        let file = bed.path("server.py");
+        std::fs::write(&file, LAST_ANSWER).unwrap();
+        let mut command = Command::new(&python);
+        command.arg(&file).arg(port.to_string());
+        let mut watched = Watched::start(bed, &mut command, || until_it_listens(port));
+        let mut connection = Connection::open(port);
+        connection.send(b"?");
+        connection.receive(90_000);
+        watched.program.0.wait().unwrap();
+        assert!(watched.gaze.0.wait().unwrap().success());
+        let is_all = |seen: Moved| seen.sent == 90_000 && (1..=2).contains(&seen.received);
+        let seen = settled(&watched, is_all);
+        println!("programs, the last answer of a server: 90000 bytes, gaze {seen:?}");
+        assert!(is_all(seen), "{seen:?}");
+    }
+}
+
 const JAVA: &str = "
 import com.sun.net.httpserver.HttpServer;
 import java.net.InetSocketAddress;
