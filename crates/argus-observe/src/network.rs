@@ -258,8 +258,8 @@ impl Network {
     }
 
     /// Closes its account, settled or not.
-    pub fn close(&mut self, departed: Departed) {
-        self.ledger.leave(departed.0);
+    pub fn close(&mut self, Departed(subject): Departed) {
+        self.ledger.leave(subject);
     }
 
     /// Looks at all watched processes, if it is time; counts in any case the connections that have
