@@ -208,24 +208,33 @@ fn settle(children: &[Child], mut runs: HashMap<i64, Vec<Run>>) {
 
 /// All runs but the program's own, by pid, which may pass from one to the next.
 fn runs(bed: &Bed, program: &str) -> HashMap<i64, Vec<Run>> {
+    let ends =
+        "SELECT run_id, count(*) FROM process_events WHERE event_type = 'terminated' GROUP BY 1";
+    let ends: HashMap<i64, i64> = rows(bed, ends)
+        .map(|row| (row[0].unwrap(), row[1].unwrap()))
+        .collect();
     let query = format!(
-        "SELECT r.pid, r.parent_pid, r.exit_code,
-                        (SELECT count(*) FROM process_events e
-                         WHERE e.run_id = r.id AND e.event_type = 'terminated')
-                 FROM process_runs r WHERE NOT r.observer AND r.pid != {program}"
+        "SELECT id, pid, parent_pid, exit_code FROM process_runs WHERE NOT observer AND pid != {program}"
     );
+    let mut runs: HashMap<i64, Vec<Run>> = HashMap::new();
+    for row in rows(bed, &query) {
+        let run = Run {
+            parent: row[2],
+            exit_code: row[3],
+            ends: ends.get(&row[0].unwrap()).copied().unwrap_or(0),
+        };
+        runs.entry(row[1].unwrap()).or_default().push(run);
+    }
+    runs
+}
+
+/// What a query of numbers answers.
+fn rows(bed: &Bed, query: &str) -> impl Iterator<Item = Vec<Option<i64>>> {
     let number = |cell: &Cell| match cell {
         Cell::Int(number) => Some(*number),
         _ => None,
     };
-    let mut runs: HashMap<i64, Vec<Run>> = HashMap::new();
-    for row in bed.store().query(&query, 1_000_000).unwrap().rows {
-        let run = Run {
-            parent: number(&row[1]),
-            exit_code: number(&row[2]),
-            ends: number(&row[3]).unwrap(),
-        };
-        runs.entry(number(&row[0]).unwrap()).or_default().push(run);
-    }
-    runs
+    let rows = bed.store().query(query, 1_000_000).unwrap().rows;
+    rows.into_iter()
+        .map(move |row| row.iter().map(number).collect())
 }
