@@ -87,7 +87,7 @@ pub(super) struct Engine<'scope, 'env> {
     tally: Tally,
     /// What alerts of processes that have ended have started.
     commands: Vec<Commands>,
-    /// The last process that ended, and how.
+    /// The last program that ended, of those watched for themselves, and how.
     last: Option<(u32, Exit)>,
     /// Goes on when there is nothing to watch: the configuration may change.
     is_service: bool,
@@ -246,9 +246,9 @@ impl<'scope, 'env> Engine<'scope, 'env> {
         let mut process = self.watched.swap_remove(place);
         self.tell_traffic(&process, now);
         process.bury(exit, now, self.desk);
-        self.last = Some((instance.pid, exit));
         self.tally.processes += 1;
         if process.role.parent.is_none() {
+            self.last = Some((instance.pid, exit));
             self.root_has_ended(&process, now);
         } else {
             self.tally.add(&process.subject);
