@@ -46,15 +46,19 @@ use plan::{Plan, StackRate, Whom};
 use recorder::Recorder;
 use source::Source;
 
-/// Watch a running process from outside: CPU, memory, threads, log files, its end
+/// Watch running processes from outside: CPU, memory, traffic, log files, children, ends
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "argus gaze <--process <NAME>|--pid <PID>> [OPTIONS]")]
+#[command(override_usage = "argus gaze <--process <NAME>|--pid <PID>|--config <FILE>> [OPTIONS]")]
 #[command(after_help = "\
 Examples:
   argus gaze --process terrain_sim --logfile ./terrain_sim.log
-  argus gaze --pid 12345 --app-name SnakeGame --interval 1
+  argus gaze --pid 12345 --app-name SnakeGame --interval 1 --adaptive --details
+  argus gaze --process nginx --follow-children --follow-restarts
+  argus gaze --pid 12345 --alert-cpu 80 --alert-command 'logger -t argus'
+  argus gaze --config gaze.toml --print-unit > argus-gaze.service
 
-Ends with the process, or with Ctrl-C. Exit code 1 when there is no such process.")]
+Ends with the processes, or with Ctrl-C. Exit code 1 when there is no such process. Network traffic is
+that over TCP: the kernel does not count UDP by process. What may not be seen is shown as \u{2013}.")]
 pub(crate) struct Args {
     /// Watch the process with this name; may be repeated
     #[arg(long = "process", value_name = "NAME")]

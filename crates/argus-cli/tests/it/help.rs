@@ -40,7 +40,7 @@ fn help_names_every_command_and_the_exit_codes() {
 
     Commands:
       run          Start a program and record it: exit code, output, CPU, memory, what it records itself
-      gaze         Watch a running process from outside: CPU, memory, threads, log files, its end
+      gaze         Watch running processes from outside: CPU, memory, traffic, log files, children, ends
       watch        Watch programs live: open calls, CPU, memory, what just ended
       autopsy      Tell how a program ended and what it was doing: a crash report
       stack        Show what every thread of a running Python program is doing, without touching it

@@ -22,7 +22,13 @@ impl Stranger {
 
     /// Runs it under a parent that never collects it.
     pub(crate) fn run_uncollected(command: &str) -> Self {
-        Self::start(&format!("{command} & echo $!; exec sleep 60"))
+        let stranger = Self::start(&format!("{command} & echo $!; exec sleep 60"));
+        // Until then its parent is a shell, which collects what has ended.
+        let comm = format!("/proc/{}/comm", stranger.parent.id());
+        eventually("its parent does not care", || {
+            (std::fs::read_to_string(&comm).unwrap() == "sleep\n").then_some(())
+        });
+        stranger
     }
 
     fn start(script: &str) -> Self {
