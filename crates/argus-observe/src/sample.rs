@@ -26,12 +26,18 @@
 //! only is added up over all threads, which takes opening three files a thread; that is why it is done
 //! the more rarely the more there are, and not at all beyond a thousand.
 //!
+//! Most processes wait most of the time, and one that has not run since the reading before
+//! ([`standstill`]) is as it was: then the CPU clock is all that is asked, and the rest is told again.
+//! What changes without it (memory that the kernel reclaims, children that it collects) is seen within
+//! [`READ_ANYWAY`].
+//!
 //! CPU is the share of one core since the reading before, so a process with three busy threads
 //! shows 300 %. The first reading covers the time since attaching; [`FIRST_READING`] is how long a
 //! caller waits for it, because a share over no time at all would be invented.
 
 mod detail;
 mod per_thread;
+mod standstill;
 
 use std::fs::File;
 use std::io;
@@ -44,12 +50,14 @@ use rustix::fs::{Mode, OFlags};
 
 pub(crate) use detail::kernel_counts_descriptors;
 pub use detail::{Details, Pss};
+pub use standstill::READ_ANYWAY;
 
 use crate::platform;
 use crate::process::{AttachError, Target, explain};
 use crate::stat::{self, Stat};
 use crate::threads;
 use detail::Detailed;
+use standstill::Standstill;
 
 /// How long after attaching the first reading is taken.
 pub const FIRST_READING: Duration = Duration::from_millis(100);
@@ -79,7 +87,16 @@ pub struct Sampler {
     clock: CpuClock,
     threads: ThreadCount,
     last: CpuUse,
+    before: Option<Size>,
     details: Option<Detailed>,
+}
+
+/// How large a process was when it last ran.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    rss_bytes: u64,
+    threads: u32,
+    since: Standstill,
 }
 
 impl Sampler {
@@ -111,9 +128,11 @@ impl Sampler {
             Ok(Some(_)) => ThreadCount::Links,
             _ => ThreadCount::Stat,
         };
-        let last = clock
-            .read(pid, Some(&stat))
-            .ok_or(AttachError::EndedMeanwhile(pid))?;
+        let last = match clock {
+            CpuClock::Scheduler => CpuUse::by_clock(pid),
+            CpuClock::Ticks => Some(CpuUse::by_ticks(&stat)),
+        };
+        let last = last.ok_or(AttachError::EndedMeanwhile(pid))?;
         Ok(Self {
             pid,
             stat: stat_file,
@@ -122,6 +141,7 @@ impl Sampler {
             clock,
             threads,
             last,
+            before: None,
             details: None,
         })
     }
@@ -146,23 +166,47 @@ impl Sampler {
     /// # Errors
     /// When the kernel refuses to read what it let us open.
     pub fn sample(&mut self) -> io::Result<Option<Reading>> {
-        let Some(reading) = self.measure()? else {
-            return Ok(None);
+        let by_clock = match self.clock {
+            CpuClock::Scheduler => match CpuUse::by_clock(self.pid) {
+                None => return Ok(None),
+                by_clock => by_clock,
+            },
+            CpuClock::Ticks => None,
+        };
+        let reading = match by_clock.and_then(|now| self.tell_again(now)) {
+            Some(reading) => reading,
+            None => match self.measure(by_clock)? {
+                Some(reading) => reading,
+                None => return Ok(None),
+            },
         };
         Ok(Some(Reading {
-            measures: self.measure_details(reading.at, reading.cpu_percent)?,
+            measures: self.measure_details(&reading)?,
             ..reading
         }))
     }
 
-    /// The fast part. The descriptors that prove that the process lives are asked last: a reading
-    /// counts only if it lived through it.
-    fn measure(&mut self) -> io::Result<Option<Reading>> {
+    /// The fast part of a process that has not run since it was measured: that it has not ended is
+    /// shown by the clock, too, which an end moves.
+    fn tell_again(&mut self, now: CpuUse) -> Option<Reading> {
+        let size = self.before.filter(|size| size.since.lasts(now))?;
+        self.last = now;
+        Some(Reading {
+            at: now.at,
+            cpu_percent: 0.0,
+            rss_bytes: size.rss_bytes,
+            threads: size.threads,
+            measures: Measures::NONE,
+        })
+    }
+
+    /// The fast part. The clock has been read by id, the descriptors that prove that the process lives
+    /// are asked last: a reading counts only if it lived through it.
+    fn measure(&mut self, by_clock: Option<CpuUse>) -> io::Result<Option<Reading>> {
         let Some(mut pages) = self.resident_pages()? else {
             return Ok(None);
         };
-        let by_stat = self.clock == CpuClock::Ticks || self.threads == ThreadCount::Stat;
-        let stat = if by_stat || pages == 0 {
+        let stat = if by_clock.is_none() || self.threads == ThreadCount::Stat || pages == 0 {
             let Some(stat) = read_stat(&self.stat)?.filter(|stat| !stat.has_ended()) else {
                 return Ok(None);
             };
@@ -173,35 +217,46 @@ impl Sampler {
         } else {
             None
         };
-        let Some(now) = self.clock.read(self.pid, stat.as_ref()) else {
+        let Some(now) = by_clock.or_else(|| stat.as_ref().map(CpuUse::by_ticks)) else {
             return Ok(None);
         };
         let Some(threads) = self.threads.read(&self.task, stat.as_ref())? else {
             return Ok(None);
         };
-        let reading = Reading {
+        let rss_bytes = pages * platform::page_size();
+        let cpu_percent = now.percent_since(self.last);
+        self.last = now;
+        self.before = by_clock.map(|now| Size {
+            rss_bytes,
+            threads,
+            since: Standstill::since(now),
+        });
+        Ok(Some(Reading {
             at: now.at,
-            cpu_percent: now.percent_since(self.last),
-            rss_bytes: pages * platform::page_size(),
+            cpu_percent,
+            rss_bytes,
             threads,
             measures: Measures::NONE,
-        };
-        self.last = now;
-        Ok(Some(reading))
+        }))
     }
 
-    fn measure_details(&mut self, at: Monotonic, cpu_percent: f64) -> io::Result<Measures> {
+    fn measure_details(&mut self, reading: &Reading) -> io::Result<Measures> {
         let Some(details) = &mut self.details else {
             return Ok(Measures::NONE);
         };
         let mut measures = Measures::NONE;
-        if details.is_due(at)
-            && let Some(stat) = read_stat(&self.stat)?
-        {
-            details.measure(at, &stat, &self.task, &mut measures);
+        if details.is_due(reading.at) {
+            let sources = detail::Sources {
+                stat: &self.stat,
+                task: &self.task,
+                threads: reading.threads,
+                now: self.last,
+                clock: self.clock,
+            };
+            details.measure(&sources, &mut measures)?;
         }
         if let Some(cpus) = details.cpus() {
-            measures.set(Measure::CpuNormalized, cpu_percent / cpus);
+            measures.set(Measure::CpuNormalized, reading.cpu_percent / cpus);
         }
         Ok(measures)
     }
@@ -276,24 +331,6 @@ enum CpuClock {
     Ticks,
 }
 
-impl CpuClock {
-    /// The scheduler's clock is read by id, so the caller must see the process alive through a kept
-    /// descriptor afterwards: an id is not given away before its process is gone.
-    fn read(self, pid: u32, stat: Option<&Stat>) -> Option<CpuUse> {
-        let used = match self {
-            Self::Scheduler => platform::process_cpu_time(pid).ok()?,
-            Self::Ticks => {
-                let millis = stat?.cpu_ticks.saturating_mul(1000) / platform::ticks_per_second();
-                Duration::from_millis(millis)
-            }
-        };
-        Some(CpuUse {
-            at: platform::monotonic_now(),
-            used,
-        })
-    }
-}
-
 /// CPU time used up to a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct CpuUse {
@@ -302,6 +339,23 @@ struct CpuUse {
 }
 
 impl CpuUse {
+    /// By the scheduler's clock, which is read by id: the caller must see the process alive through a
+    /// kept descriptor afterwards. An id is not given away before its process is gone.
+    fn by_clock(pid: u32) -> Option<Self> {
+        Some(Self {
+            used: platform::process_cpu_time(pid).ok()?,
+            at: platform::monotonic_now(),
+        })
+    }
+
+    fn by_ticks(stat: &Stat) -> Self {
+        let millis = stat.cpu_ticks.saturating_mul(1000) / platform::ticks_per_second();
+        Self {
+            used: Duration::from_millis(millis),
+            at: platform::monotonic_now(),
+        }
+    }
+
     fn percent_since(self, before: Self) -> f64 {
         let elapsed = self.at.since(before.at).as_secs_f64();
         let used = self.used.saturating_sub(before.used).as_secs_f64();
@@ -387,12 +441,8 @@ mod tests {
     #[test]
     fn ticks_serve_where_the_scheduler_clock_cannot_be_read() {
         let stat = stat::parse(&std::fs::read("/proc/self/stat").unwrap()).unwrap();
-        let used = CpuClock::Ticks
-            .read(std::process::id(), Some(&stat))
-            .unwrap();
-        let better = CpuClock::Scheduler
-            .read(std::process::id(), Some(&stat))
-            .unwrap();
+        let used = CpuUse::by_ticks(&stat);
+        let better = CpuUse::by_clock(std::process::id()).unwrap();
         assert!(used.used <= better.used + Duration::from_millis(20));
     }
 }

@@ -13,7 +13,8 @@ use argus_model::measure::{Measure, Measures};
 use rustix::fs::{Dir, OFlags};
 
 use super::per_thread::{self, PerThread};
-use super::{open, read_at_start};
+use super::standstill::Standstill;
+use super::{CpuClock, CpuUse, open, read_at_start, read_stat};
 use crate::pressure::Cgroup;
 use crate::stat::Stat;
 
@@ -55,6 +56,44 @@ const THREADS_ADDED_UP: u32 = 1_000;
 /// A limit to the CPUs is looked up again with every so manieth detail.
 const DETAILS_OF_A_LIMIT: u32 = 60;
 
+/// What a [`Sampler`](super::Sampler) has open anyway, and has learnt already.
+#[derive(Debug)]
+pub(super) struct Sources<'a> {
+    pub(super) stat: &'a File,
+    pub(super) task: &'a File,
+    pub(super) threads: u32,
+    /// The CPU clock, read before anything else.
+    pub(super) now: CpuUse,
+    pub(super) clock: CpuClock,
+}
+
+impl Sources<'_> {
+    fn has_one_thread(&self) -> bool {
+        self.threads <= 1
+    }
+
+    /// Whether the process has not run since that was read.
+    fn still_as(&self, known: &Known) -> bool {
+        self.clock == CpuClock::Scheduler && known.since.lasts(self.now)
+    }
+}
+
+/// What was read once.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    measures: Measures,
+    since: Standstill,
+}
+
+impl Known {
+    fn now(measures: Measures, sources: &Sources<'_>) -> Self {
+        Self {
+            measures,
+            since: Standstill::since(sources.now),
+        }
+    }
+}
+
 /// The open files, and what the rates are counted from.
 #[derive(Debug)]
 pub(super) struct Detailed {
@@ -65,6 +104,9 @@ pub(super) struct Detailed {
     first_thread: per_thread::Files,
     taken: Option<Monotonic>,
     disk: Option<(Monotonic, Disk)>,
+    /// What was read with the last detail, and when the dearest were measured.
+    cheap: Option<Known>,
+    dearest: Option<Known>,
     /// Details to be taken until the dearest are measured again, and the limit is looked up.
     dearest_after: u32,
     limit_after: u32,
@@ -82,6 +124,8 @@ impl Detailed {
             first_thread: per_thread::Files::open(pid)?,
             taken: None,
             disk: None,
+            cheap: None,
+            dearest: None,
             dearest_after: 0,
             limit_after: 0,
             allowed: None,
@@ -95,31 +139,83 @@ impl Detailed {
         self.taken.is_none_or(|taken| at.since(taken) >= nearly)
     }
 
-    /// Measures everything that can be, into `measures`.
+    /// Measures everything that can be, into `measures`. What was read before the process last stood
+    /// still is not read again.
     pub(super) fn measure(
         &mut self,
-        at: Monotonic,
-        stat: &Stat,
-        task: &File,
+        sources: &Sources<'_>,
         measures: &mut Measures,
-    ) {
-        self.taken = Some(at);
-        measures.set_count(Measure::MinorFaults, stat.minor_faults);
-        measures.set_count(Measure::MajorFaults, stat.major_faults);
-        self.measure_disk(at, measures);
-        // A first thread that has ended has closed its view of them; the others' do not count them.
-        if !stat.first_thread_has_ended()
-            && let Some(count) = self.descriptors.read()
-        {
-            measures.set_count(Measure::Descriptors, count);
+    ) -> io::Result<()> {
+        self.taken = Some(sources.now.at);
+        match self.cheap.filter(|known| sources.still_as(known)) {
+            Some(known) => {
+                measures.update(&known.measures);
+                self.rest_disk(sources.now.at, measures);
+            }
+            None => {
+                let Some(stat) = read_stat(sources.stat)? else {
+                    return Ok(());
+                };
+                let read = self.measure_cheap(&stat, sources);
+                self.cheap = Some(Known::now(read, sources));
+                measures.update(&read);
+            }
         }
-        self.measure_threads(stat.threads, task, measures);
+        if self.is_turn_of_the_dearest(sources.threads) {
+            let known = self.dearest.filter(|known| sources.still_as(known));
+            let known = known.unwrap_or_else(|| {
+                let read = self.measure_dearest(sources);
+                Known::now(read, sources)
+            });
+            self.dearest = Some(known);
+            measures.update(&known.measures);
+        }
         self.look_up_limit();
         if self.wanted.pss == Pss::Measured
             && let Some(mib) = read_pss(self.pid)
         {
             measures.set(Measure::Pss, mib);
         }
+        Ok(())
+    }
+
+    fn measure_cheap(&mut self, stat: &Stat, sources: &Sources<'_>) -> Measures {
+        let mut measures = Measures::NONE;
+        measures.set_count(Measure::MinorFaults, stat.minor_faults);
+        measures.set_count(Measure::MajorFaults, stat.major_faults);
+        self.measure_disk(sources.now.at, &mut measures);
+        // A first thread that has ended has closed its view of them; the others' do not count them.
+        if !stat.first_thread_has_ended()
+            && let Some(count) = self.descriptors.read()
+        {
+            measures.set_count(Measure::Descriptors, count);
+        }
+        if sources.has_one_thread() {
+            self.first_thread.read_cheap().tell(&mut measures);
+        }
+        measures
+    }
+
+    fn measure_dearest(&mut self, sources: &Sources<'_>) -> Measures {
+        let mut measures = Measures::NONE;
+        let sum = if sources.has_one_thread() {
+            self.first_thread.read_dear()
+        } else {
+            PerThread::over_all(sources.task)
+        };
+        sum.tell(&mut measures);
+        self.allowed = sum.cpus_allowed.map(f64::from).or(self.allowed);
+        measures
+    }
+
+    /// Whether what is dearest is measured this time.
+    fn is_turn_of_the_dearest(&mut self, threads: u32) -> bool {
+        let is_turn = self.dearest_after == 0;
+        if is_turn {
+            self.dearest_after = DETAILS_WITHOUT_THE_DEAREST * threads.clamp(1, THREADS_ADDED_UP);
+        }
+        self.dearest_after -= 1;
+        is_turn && threads <= THREADS_ADDED_UP
     }
 
     /// How many CPUs the process may use, as last looked up.
@@ -148,20 +244,13 @@ impl Detailed {
         }
     }
 
-    fn measure_threads(&mut self, threads: u32, task: &File, measures: &mut Measures) {
-        let with_the_dearest = self.dearest_after == 0;
-        if with_the_dearest {
-            self.dearest_after = DETAILS_WITHOUT_THE_DEAREST * threads.clamp(1, THREADS_ADDED_UP);
+    /// It has not run, so it has moved nothing.
+    fn rest_disk(&mut self, at: Monotonic, measures: &mut Measures) {
+        if let Some((before_at, _)) = &mut self.disk {
+            *before_at = at;
+            measures.set(Measure::DiskReadRate, 0.0);
+            measures.set(Measure::DiskWriteRate, 0.0);
         }
-        self.dearest_after -= 1;
-        let sum = match (threads, with_the_dearest) {
-            (0 | 1, true) => self.first_thread.read(),
-            (0 | 1, false) => self.first_thread.read_cheap(),
-            (2..=THREADS_ADDED_UP, true) => PerThread::over_all(task),
-            _ => return,
-        };
-        sum.tell(measures);
-        self.allowed = sum.cpus_allowed.map(f64::from).or(self.allowed);
     }
 
     /// It is a file or more for each group between the process's and the root.

@@ -53,7 +53,17 @@ impl Files {
     }
 
     /// Everything.
-    pub(super) fn read(&self) -> PerThread {
+    fn read(&self) -> PerThread {
+        let cheap = self.read_cheap();
+        PerThread {
+            wait_nanos: cheap.wait_nanos,
+            children: cheap.children,
+            ..self.read_dear()
+        }
+    }
+
+    /// What is dear to ask.
+    pub(super) fn read_dear(&self) -> PerThread {
         let mut space = [0; 4096];
         let status = read(self.status.as_ref(), &mut space).map(Status::parse);
         let status = status.unwrap_or_default();
@@ -61,7 +71,7 @@ impl Files {
             voluntary: status.voluntary,
             involuntary: status.involuntary,
             cpus_allowed: status.cpus_allowed,
-            ..self.read_cheap()
+            ..PerThread::default()
         }
     }
 }

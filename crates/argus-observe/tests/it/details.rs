@@ -327,3 +327,53 @@ fn a_kernel_thread_can_be_measured() {
     assert!(children.is_some_and(|children| children > 0.0));
     assert_eq!(reading.measures.get(Measure::Pss), None);
 }
+
+#[test]
+fn what_stands_still_is_told_again_and_what_ran_is_read_anew() {
+    let program = Program::start(
+        "step()\n\
+         memory = bytearray(32 << 20)\n\
+         files = [open('/dev/null') for _ in range(20)]\n\
+         step()\n",
+    );
+    program.has_stopped();
+    let every = Duration::ZERO;
+    let details = Details {
+        every,
+        pss: Pss::Left,
+    };
+    let sampler = Sampler::attach(&program.stranger.target()).unwrap();
+    let mut sampler = sampler.with_details(details).unwrap();
+    let first = sampler.sample().unwrap().unwrap();
+    let still = eventually("it stands still", || {
+        let reading = sampler.sample().unwrap().unwrap();
+        (reading.cpu_percent == 0.0).then_some(reading)
+    });
+    assert_eq!(
+        (still.rss_bytes, still.threads),
+        (first.rss_bytes, first.threads)
+    );
+    let count = |measures: &Measures, measure| measures.get(measure).unwrap();
+    for measure in [
+        Measure::Descriptors,
+        Measure::Children,
+        Measure::MinorFaults,
+    ] {
+        let (first, still) = (&first.measures, &still.measures);
+        assert_eq!(count(still, measure), count(first, measure), "{measure:?}");
+    }
+    if first.measures.get(Measure::DiskRead).is_some() {
+        assert_eq!(still.measures.get(Measure::DiskReadRate), Some(0.0));
+    }
+    program.step();
+    let after = sampler.sample().unwrap().unwrap();
+    assert!(after.cpu_percent > 0.0);
+    assert!(after.rss_bytes > first.rss_bytes + (30 << 20));
+    let descriptors =
+        |reading: &argus_observe::sample::Reading| count(&reading.measures, Measure::Descriptors);
+    assert_eq!(descriptors(&after), descriptors(&first) + 20.0);
+    program.stranger.kill(Signal::KILL);
+    eventually("its end shows", || {
+        sampler.sample().unwrap().is_none().then_some(())
+    });
+}
