@@ -9,6 +9,7 @@
 //!   the only one to notice.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use argus_model::Timestamp;
 use argus_model::paths::DataDir;
+use argus_observe::platform;
+use argus_observe::wake::wait_any;
 use argus_spool::control::ControlPage;
 use argus_spool::read::producers;
 use argus_spool::starter::{self, StartError};
@@ -32,9 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(100);
 /// How often a waiting command looks.
 const ASK_EVERY: Duration = Duration::from_millis(5);
-/// How often a watching command looks after the collector. With the heartbeat's 1 s this makes a
-/// takeover in under 2 s.
+/// How often a watching command looks after a collector that does not answer. With the heartbeat's 1 s
+/// this makes a takeover in under 2 s.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it looks while the collector's process lives, whose end the kernel tells: the process may
+/// be another that has its id in another container.
+const LOOK_SELDOM: Duration = Duration::from_secs(2);
 /// The longest pause after starts that came to nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -126,15 +132,32 @@ pub(crate) fn keep(data: &DataDir) -> Result<(), StartError> {
 fn look_after(control: ControlPage, data: &DataDir, command: &Path) -> ! {
     let mut pause = LOOK_EVERY;
     loop {
-        thread::sleep(pause);
-        if control.living_collector().is_some() {
-            pause = LOOK_EVERY;
-            continue;
+        match control.living_collector() {
+            Some(pid) => {
+                pause = LOOK_EVERY;
+                await_end_of(pid);
+            }
+            None => {
+                // Every try maps the control page anew, for good: those that fail become rare.
+                let _ = starter::ensure(data, command, LOOK_EVERY);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                thread::sleep(pause);
+            }
         }
-        // Every try maps the control page anew, for good: those that fail become rare.
-        let _ = starter::ensure(data, command, LOOK_EVERY);
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Returns soon after the process has ended, after [`LOOK_SELDOM`] at the latest. To sleep through that
+/// costs a tenth of looking five times a second.
+fn await_end_of(pid: u32) {
+    let ended = platform::pidfd_open(pid);
+    if let Ok(ended) = &ended
+        && let Ok([false]) = wait_any([ended.as_fd()], Some(LOOK_SELDOM))
+    {
+        return;
+    }
+    // It is gone, and its heartbeat is good for a while; or the kernel tells no ends.
+    thread::sleep(LOOK_EVERY);
 }
 
 /// What starts a collector, if that is allowed.
