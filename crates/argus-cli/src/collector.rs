@@ -253,8 +253,8 @@ impl Observer for Outside {
     fn sample(&mut self, pid: u32) -> Option<Reading> {
         let attached = self.attached.get_mut(&pid)?;
         let kills = attached.kills.get_or_insert_with(|| OomWatch::attach(pid));
-        kills.renew();
         let reading = attached.sampler.as_mut()?.sample().ok().flatten()?;
+        kills.renew(reading.at);
         Some(Reading {
             cpu_percent: reading.cpu_percent,
             rss_bytes: reading.rss_bytes,

@@ -64,9 +64,8 @@ impl OomWatch {
     }
 
     /// Keeps what is compared up to date; to be called now and then while the process lives, with
-    /// every sample for instance. Reads the clock, and every half minute one small file.
-    pub fn renew(&mut self) {
-        let now = platform::monotonic_now();
+    /// every sample for instance. Every half minute it reads one small file.
+    pub fn renew(&mut self, now: Monotonic) {
         if now.since(self.looked_at) >= LOOK_EVERY {
             self.look(now);
         }

@@ -5,7 +5,8 @@
 //! they are recorded all the same. Warnings go to standard error. Text that came from outside loses
 //! its control characters first.
 
-use std::io::{self, Write};
+use std::fmt::{Display, Write as _, from_fn};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,11 +75,11 @@ impl Label {
     }
 
     /// The word at the beginning of a line, with whom it is about.
-    fn after(&self, word: &str) -> String {
-        match &self.0 {
-            None => word.to_owned(),
-            Some(whom) => format!("{word} ({whom})"),
-        }
+    fn after(&self, word: impl Display) -> impl Display {
+        from_fn(move |f| match &self.0 {
+            None => word.fmt(f),
+            Some(whom) => write!(f, "{word} ({whom})"),
+        })
     }
 }
 
@@ -172,7 +173,7 @@ impl Console {
     pub(super) fn header(&self, watched: &[Introduction<'_>]) {
         let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
         for line in header_lines(watched, &now.to_string()) {
-            self.say(&line);
+            self.say(line);
         }
     }
 
@@ -205,11 +206,11 @@ impl Console {
         if self.detail == Detail::Quiet {
             return;
         }
-        self.say(&sample_line(label, reading));
+        self.say(sample_line(label, reading));
         // Most samples of a short interval come without: a line of dashes would look like a refusal.
         let has_details = reading.measures.get(Measure::MinorFaults).is_some();
         if matches!(self.detail, Detail::Measures | Detail::Verbose) && has_details {
-            self.say(&measures_line(label, reading));
+            self.say(measures_line(label, reading));
         }
     }
 
@@ -217,17 +218,15 @@ impl Console {
         self.verbose(|| format!("[Log Thread] New line detected: {}", sanitize(text)));
         self.verbose(|| format!("[Log Thread] Recorded (#{number})"));
         if self.detail != Detail::Quiet {
-            self.say(&log_line(label, text));
+            self.say(log_line(label, text));
         }
     }
 
     /// A watched program has started a process.
     pub(super) fn child_started(&self, label: &Label, parent: u32) {
         if self.detail != Detail::Quiet {
-            self.say(&tagged(&format!(
-                "{}: parent {parent}",
-                label.after("Child started")
-            )));
+            let what = label.after("Child started");
+            self.say(tagged(format_args!("{what}: parent {parent}")));
         }
     }
 
@@ -235,41 +234,39 @@ impl Console {
     pub(super) fn restarted(&self, label: &Label, pid: u32, down: Duration) {
         let seconds = down.as_secs_f64();
         let what = label.after("Process restarted");
-        self.say(&tagged(&format!(
+        self.say(tagged(format_args!(
             "{what}: PID {pid}, down for {seconds:.1} seconds"
         )));
     }
 
     /// A program has ended that may come back.
     pub(super) fn waits_for(&self, label: &Label) {
-        self.say(&tagged(&format!("{} to come back", label.after("Waiting"))));
+        let what = label.after("Waiting");
+        self.say(tagged(format_args!("{what} to come back")));
     }
 
     /// An alert has fired or is over.
     pub(super) fn alert(&self, label: &Label, text: &str) {
-        self.say(&tagged(&format!(
-            "{}: {}",
-            label.after("Alert"),
-            sanitize(text)
-        )));
+        let (what, text) = (label.after("Alert"), sanitize(text));
+        self.say(tagged(format_args!("{what}: {text}")));
     }
 
     /// One of several processes has ended.
     pub(super) fn terminated(&self, label: &Label, code: Option<i32>) {
-        self.say(&tagged(&label.after(&terminated(code))));
+        self.say(tagged(label.after(terminated(code))));
     }
 
     /// Says the last words and waits until they are out.
     pub(super) fn conclude(self, summary: &Summary<'_>) {
         let left_out = self.left_out.load(Ordering::Relaxed);
         if left_out > 0 {
-            self.say(&tagged(&format!(
+            self.say(tagged(format_args!(
                 "{left_out} lines were not shown, but recorded"
             )));
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
         for line in summary_lines(summary, home.as_deref()) {
-            self.say(&line);
+            self.say(line);
         }
         // Here waiting is right: nothing is left to be kept from its work.
         let last = self.gathered.into_inner();
@@ -282,14 +279,14 @@ impl Console {
 
     fn verbose(&self, line: impl FnOnce() -> String) {
         if self.detail == Detail::Verbose {
-            self.say(&tagged(&line()));
+            self.say(tagged(line()));
         }
     }
 
-    fn say(&self, line: &str) {
+    fn say(&self, line: impl Display) {
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        gathered.text.push_str(line);
-        gathered.text.push('\n');
+        // Text grows as it must: writing to it does not fail.
+        let _ = writeln!(gathered.text, "{line}");
         gathered.lines += 1;
         if gathered.text.len() >= BATCH_BYTES {
             self.hand_over(std::mem::take(&mut gathered));
@@ -328,8 +325,8 @@ fn print(batches: &Receiver<Batch>, closed: &Bell) {
     }
 }
 
-fn tagged(text: &str) -> String {
-    format!("[Gaze] {text}")
+fn tagged(text: impl Display) -> impl Display {
+    from_fn(move |f| write!(f, "[Gaze] {text}"))
 }
 
 fn header_lines(watched: &[Introduction<'_>], timestamp: &str) -> Vec<String> {
@@ -351,33 +348,32 @@ fn header_lines(watched: &[Introduction<'_>], timestamp: &str) -> Vec<String> {
         }
     }
     lines.push(format!("Timestamp: {timestamp}"));
-    let mut lines: Vec<_> = lines.iter().map(|line| tagged(line)).collect();
+    let mut lines: Vec<_> = lines.iter().map(|line| tagged(line).to_string()).collect();
     lines.push(String::new());
     lines
 }
 
-fn sample_line(label: &Label, reading: &Reading) -> String {
-    tagged(&format!(
-        "{}: CPU={:.1}% | Memory={:.1}MB | Threads={}",
-        label.after("Metrics"),
-        reading.cpu_percent,
-        megabytes(reading.rss_bytes),
-        reading.threads
-    ))
+fn sample_line(label: &Label, reading: &Reading) -> impl Display {
+    tagged(from_fn(move |f| {
+        let what = label.after("Metrics");
+        let (cpu, memory) = (reading.cpu_percent, megabytes(reading.rss_bytes));
+        let threads = reading.threads;
+        write!(
+            f,
+            "{what}: CPU={cpu:.1}% | Memory={memory:.1}MB | Threads={threads}"
+        )
+    }))
 }
 
 /// Every measure that was taken, and those that this user may not see.
-fn measures_line(label: &Label, reading: &Reading) -> String {
+fn measures_line(label: &Label, reading: &Reading) -> impl Display {
     let shown = |(name, measure)| {
         let value = reading.measures.get(measure);
         format!("{name}={}", format::measure(measure, value))
     };
     let measures: Vec<_> = SHOWN.into_iter().map(shown).collect();
-    tagged(&format!(
-        "{}: {}",
-        label.after("Details"),
-        measures.join(" | ")
-    ))
+    let (what, measures) = (label.after("Details"), measures.join(" | "));
+    tagged(from_fn(move |f| write!(f, "{what}: {measures}")))
 }
 
 /// The measures in the order in which they are shown, with short names.
@@ -398,8 +394,9 @@ const SHOWN: [(&str, Measure); 14] = [
     ("Interval", Measure::Interval),
 ];
 
-fn log_line(label: &Label, text: &str) -> String {
-    tagged(&format!("{}: {}", label.after("Log"), sanitize(text)))
+fn log_line(label: &Label, text: &str) -> impl Display {
+    let (what, text) = (label.after("Log"), sanitize(text));
+    tagged(from_fn(move |f| write!(f, "{what}: {text}")))
 }
 
 fn terminated(code: Option<i32>) -> String {
@@ -416,27 +413,22 @@ fn summary_lines(summary: &Summary<'_>, home: Option<&Path>) -> Vec<String> {
         Ending::Stopped => "Monitoring stopped".into(),
     };
     let mut lines = vec![
-        String::new(),
-        tagged(&ending),
-        tagged(&format!(
+        ending,
+        format!(
             "Total monitoring time: {:.1} seconds",
             summary.time.as_secs_f64()
-        )),
-        tagged(&format!("Metrics collected: {}", summary.samples)),
-        tagged(&format!("Log entries captured: {}", summary.lines)),
+        ),
+        format!("Metrics collected: {}", summary.samples),
+        format!("Log entries captured: {}", summary.lines),
     ];
     if let Some(database) = summary.database {
-        lines.push(tagged(&format!(
-            "Data saved to: {}",
-            from_home(database, home)
-        )));
+        lines.push(format!("Data saved to: {}", from_home(database, home)));
     }
     if let Some(command) = &summary.autopsy {
-        lines.push(tagged(&format!(
-            "How it ended, and what it was doing: {command}"
-        )));
+        lines.push(format!("How it ended, and what it was doing: {command}"));
     }
-    lines
+    let lines = lines.into_iter().map(|line| tagged(line).to_string());
+    std::iter::once(String::new()).chain(lines).collect()
 }
 
 /// The path with `~` for the home folder.
@@ -478,8 +470,8 @@ mod tests {
             interval: "5".parse().unwrap(),
         };
         let mut lines = header_lines(&[introduction], "2026-01-27 14:23:40");
-        lines.push(sample_line(&Label::NONE, &READING));
-        lines.push(log_line(&Label::NONE, "[INFO] Terrain generation started"));
+        lines.push(sample_line(&Label::NONE, &READING).to_string());
+        lines.push(log_line(&Label::NONE, "[INFO] Terrain generation started").to_string());
         let summary = Summary {
             ending: Ending::Terminated(Some(0)),
             time: Duration::from_millis(45_620),
@@ -523,9 +515,9 @@ mod tests {
         ];
         let mut lines = header_lines(&watched, "2026-01-27 14:23:40");
         let label = Label::of("nginx", 7);
-        lines.push(sample_line(&label, &READING));
-        lines.push(log_line(&label, "GET /"));
-        lines.push(tagged(&label.after(&terminated(Some(-9)))));
+        lines.push(sample_line(&label, &READING).to_string());
+        lines.push(log_line(&label, "GET /").to_string());
+        lines.push(tagged(label.after(terminated(Some(-9)))).to_string());
         let expected = "\
 [Gaze] Starting monitoring: nginx
 [Gaze] Process: nginx (PID: 7)
@@ -573,7 +565,7 @@ mod tests {
     #[test]
     fn a_log_line_cannot_move_the_cursor() {
         assert_eq!(
-            log_line(&Label::NONE, "a\u{1b}[2Jb\u{202e}c"),
+            log_line(&Label::NONE, "a\u{1b}[2Jb\u{202e}c").to_string(),
             "[Gaze] Log: a[2Jbc"
         );
     }

@@ -67,11 +67,13 @@ pub(super) struct Watched {
     pub(super) voice: Option<Arc<Voice>>,
     /// When it is measured next; never again once it could not be.
     due: Option<Monotonic>,
-    instruments: Option<Instruments>,
+    /// Elsewhere, like whatever is not looked at with every passage: of fifty processes little must be
+    /// brought into a cold cache.
+    instruments: Option<Box<Instruments>>,
     alarms: Alarms,
     commands: Option<Commands>,
     plugins: Plugins,
-    stacks: Option<StackRecorder>,
+    stacks: Option<Box<StackRecorder>>,
 }
 
 /// What is kept open to measure a process.
@@ -132,7 +134,7 @@ impl Watched {
     ) -> Result<Self> {
         let instruments = Instruments::attach(&target, plan, now)?;
         let mut process = Self::expect(target, plan, role, now)?;
-        process.instruments = Some(instruments);
+        process.instruments = Some(Box::new(instruments));
         Ok(process)
     }
 
@@ -163,7 +165,7 @@ impl Watched {
                 None => Plugins::new(plan, &target, &app_name.text),
                 Some(_) => Plugins::default(),
             },
-            stacks: StackRecorder::of(plan, &target, now),
+            stacks: StackRecorder::of(plan, &target, now).map(Box::new),
             plan: Arc::clone(plan),
             role,
             app_name,
@@ -179,7 +181,7 @@ impl Watched {
     /// When there is something to do although nobody has called.
     pub(super) fn due(&self) -> Option<Monotonic> {
         let commands = self.commands.as_ref().and_then(Commands::next_due);
-        let stacks = self.stacks.as_ref().and_then(StackRecorder::due);
+        let stacks = self.stacks.as_deref().and_then(StackRecorder::due);
         let others = [self.alarms.next_due(), commands, self.plugins.due(), stacks];
         others.into_iter().chain([self.due]).flatten().min()
     }
@@ -218,7 +220,7 @@ impl Watched {
         let Some(interval) = self.worth_a_sample(round) else {
             return;
         };
-        let Some(mut reading) = self.read() else {
+        let Some(mut reading) = self.read(round.now) else {
             self.due = None;
             return;
         };
@@ -239,7 +241,8 @@ impl Watched {
     /// The interval in force, if a sample is worth its while now. Says when to look next.
     fn worth_a_sample(&mut self, round: &Round<'_>) -> Option<Duration> {
         if self.instruments.is_none() {
-            self.instruments = Instruments::attach(&self.target, &self.plan, round.now).ok();
+            let attached = Instruments::attach(&self.target, &self.plan, round.now);
+            self.instruments = attached.ok().map(Box::new);
         }
         let steady = self.plan.interval;
         let errors = self.voice.as_ref().map_or(0, |voice| voice.errors());
@@ -263,9 +266,9 @@ impl Watched {
         }
     }
 
-    fn read(&mut self) -> Option<Reading> {
+    fn read(&mut self, now: Monotonic) -> Option<Reading> {
         let instruments = self.instruments.as_mut()?;
-        instruments.kills.renew();
+        instruments.kills.renew(now);
         instruments.sampler.sample().ok().flatten()
     }
 
@@ -348,7 +351,8 @@ impl Watched {
         let subject = Subject::new(&target, &self.app_name.text, self.role.parent);
         self.tell_missed_stacks();
         // What is known of its threads belongs to the program before.
-        self.stacks = StackRecorder::of(&self.plan, &target, platform::monotonic_now());
+        let now = platform::monotonic_now();
+        self.stacks = StackRecorder::of(&self.plan, &target, now).map(Box::new);
         self.target = target;
         std::mem::replace(&mut self.subject, Arc::new(subject))
     }

@@ -174,7 +174,7 @@ impl Session {
                 scope.spawn(|| {
                     observers::measure(sampler, begun, self.interval, &stop, |reading| {
                         self.recorder.sample(&self.subject, &reading);
-                        locked(&kills).renew();
+                        locked(&kills).renew(reading.at);
                     });
                 });
             }

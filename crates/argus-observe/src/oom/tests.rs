@@ -51,7 +51,7 @@ fn only_sigkill_is_asked_about() {
 fn a_reading_is_kept_until_the_next_but_one() {
     let mut watch = OomWatch::attach(std::process::id());
     let attached = watch.older.at;
-    watch.renew();
+    watch.renew(platform::monotonic_now());
     assert_eq!(watch.looked_at, attached, "not due");
     let after = |duration: Duration| {
         let nanos = attached.nanos() + u64::try_from(duration.as_nanos()).unwrap();
