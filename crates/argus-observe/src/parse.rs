@@ -29,6 +29,7 @@
 pub mod correlate;
 mod dated;
 mod fields;
+mod format;
 mod json;
 mod logfmt;
 pub mod mask;
@@ -40,12 +41,11 @@ mod syslog;
 mod token;
 mod trace;
 
-use std::fmt;
-
 use argus_model::{Level, Timestamp};
 use jiff::tz::TimeZone;
 
 pub use fields::{Field, Fields, Value};
+pub use format::Format;
 
 use fields::{Piece, Sheet};
 use recognise::Recognised;
@@ -54,106 +54,6 @@ use trace::Trace;
 
 /// How many lines may continue one event.
 pub const MAX_CONTINUED: u32 = 1_000;
-
-/// How a line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
-    /// A JSON object a line.
-    Json,
-    /// `level=info msg="a b"`.
-    Logfmt,
-    /// Python's `logging`, in its usual layouts, Flask's, Celery's and gunicorn's among them.
-    Python,
-    /// log4j and logback.
-    Logback,
-    /// Spring Boot.
-    Spring,
-    /// nginx's error log.
-    NginxError,
-    /// The access log of nginx and Apache, common or combined.
-    Access,
-    /// syslog, RFC 3164.
-    Syslog,
-    /// syslog, RFC 5424.
-    Syslog5424,
-    /// journald's short-iso, and syslog with an ISO time.
-    Journal,
-    /// Rust's env_logger.
-    EnvLogger,
-    /// Rust's tracing-subscriber.
-    Tracing,
-    /// glog and klog.
-    Glog,
-    /// PostgreSQL.
-    Postgres,
-    /// Redis.
-    Redis,
-    /// Go's `log`.
-    Go,
-    /// A time, perhaps a level, a message.
-    Dated,
-    /// Anything else; perhaps a level in front.
-    Plain,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 18] = [
-        Self::Json,
-        Self::Logfmt,
-        Self::Python,
-        Self::Logback,
-        Self::Spring,
-        Self::NginxError,
-        Self::Access,
-        Self::Syslog,
-        Self::Syslog5424,
-        Self::Journal,
-        Self::EnvLogger,
-        Self::Tracing,
-        Self::Glog,
-        Self::Postgres,
-        Self::Redis,
-        Self::Go,
-        Self::Dated,
-        Self::Plain,
-    ];
-
-    /// Its name for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "JSON",
-            Self::Logfmt => "logfmt",
-            Self::Python => "Python logging",
-            Self::Logback => "logback",
-            Self::Spring => "Spring Boot",
-            Self::NginxError => "nginx error log",
-            Self::Access => "access log",
-            Self::Syslog => "syslog",
-            Self::Syslog5424 => "syslog (RFC 5424)",
-            Self::Journal => "journal",
-            Self::EnvLogger => "env_logger",
-            Self::Tracing => "tracing",
-            Self::Glog => "glog",
-            Self::Postgres => "PostgreSQL",
-            Self::Redis => "Redis",
-            Self::Go => "Go log",
-            Self::Dated => "time and message",
-            Self::Plain => "plain",
-        }
-    }
-
-    /// Its lines have their time, if any, in front.
-    const fn leads_with_time(self) -> bool {
-        !matches!(self, Self::Json | Self::Logfmt | Self::Plain)
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// Whether a line is the first of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,14 +156,15 @@ impl Parser {
         });
         let recognised = &mut self.recognised;
         let found = if at_margin {
-            known(line, recognised.format(), &mut self.clock, &mut self.sheet)
+            format::read(line, recognised.format(), &mut self.clock, &mut self.sheet)
         } else {
             None
         };
         let event = self.event.take();
         let (continuation, found, event) = match event {
             Some(event) if continues(line, &event, recognised, found.as_ref()) => {
-                let (found, event) = goes_on(line, event, found, &mut self.sheet);
+                let found = goes_on(line, &event, found, &mut self.sheet);
+                let event = event.continued_by(line);
                 (Continuation::Continues, found, event)
             }
             before => {
@@ -308,6 +209,14 @@ impl Event {
         }
     }
 
+    fn continued_by(self, line: &str) -> Self {
+        Self {
+            continued: self.continued + 1,
+            trace: self.trace.after(line),
+            ..self
+        }
+    }
+
     /// A line that somebody logged, not just printed.
     const fn is_logged(&self) -> bool {
         !matches!(self.format, Format::Plain) || self.level.is_some()
@@ -319,7 +228,7 @@ fn continues(line: &str, event: &Event, recognised: &Recognised, found: Option<&
     if event.continued >= MAX_CONTINUED {
         return false;
     }
-    let timed = recognised.timed() || event.timed;
+    let timed = recognised.timed() || (recognised.is_learning() && event.timed);
     match found {
         Some(found) if found.continues => return true,
         Some(Found {
@@ -334,10 +243,10 @@ fn continues(line: &str, event: &Event, recognised: &Recognised, found: Option<&
     timed || head || event.trace.continues(line)
 }
 
-/// The parts of a line that continues, and its event after it.
-fn goes_on(line: &str, event: Event, found: Option<Found>, sheet: &mut Sheet) -> (Found, Event) {
+/// The parts of a line that continues.
+fn goes_on(line: &str, event: &Event, found: Option<Found>, sheet: &mut Sheet) -> Found {
     let level = event.level;
-    let found = match found {
+    match found {
         Some(found) if found.continues => Found { level, ..found },
         _ => {
             sheet.clear();
@@ -349,99 +258,6 @@ fn goes_on(line: &str, event: Event, found: Option<Found>, sheet: &mut Sheet) ->
                 logger: None,
                 continues: true,
             }
-        }
-    };
-    let event = Event {
-        continued: event.continued + 1,
-        trace: event.trace.after(line),
-        ..event
-    };
-    (found, event)
-}
-
-/// The line's parts, if it is of a known format: that of the source, or one that can begin so.
-fn known(line: &str, first: Option<Format>, clock: &mut Clock, sheet: &mut Sheet) -> Option<Found> {
-    let family = first.map(Family::of);
-    if let Some(family) = family
-        && let Some(found) = family.read(line, first, clock, sheet)
-    {
-        return Some(found);
-    }
-    for other in Family::beginning_with(*line.as_bytes().first()?) {
-        sheet.clear();
-        if family != Some(*other)
-            && let Some(found) = other.read(line, None, clock, sheet)
-        {
-            return Some(found);
-        }
-    }
-    None
-}
-
-/// Formats that are read together, because they begin alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Json,
-    Logfmt,
-    Dated,
-    Access,
-    Syslog,
-    Glog,
-    Redis,
-    Python,
-    None,
-}
-
-impl Family {
-    const fn of(format: Format) -> Self {
-        match format {
-            Format::Json => Self::Json,
-            Format::Logfmt => Self::Logfmt,
-            Format::Access => Self::Access,
-            Format::Syslog | Format::Syslog5424 => Self::Syslog,
-            Format::Glog => Self::Glog,
-            Format::Redis => Self::Redis,
-            Format::Plain => Self::None,
-            _ => Self::Dated,
-        }
-    }
-
-    /// Those whose lines can begin with that byte, in the order in which they are tried.
-    const fn beginning_with(first: u8) -> &'static [Self] {
-        match first {
-            b'{' => &[Self::Json],
-            b'[' => &[Self::Dated],
-            b'<' => &[Self::Syslog],
-            b'0'..=b'9' => &[Self::Dated, Self::Redis, Self::Access],
-            b'A'..=b'Z' => &[
-                Self::Glog,
-                Self::Syslog,
-                Self::Python,
-                Self::Logfmt,
-                Self::Access,
-            ],
-            b'a'..=b'z' | b':' | b'_' | b'@' => &[Self::Logfmt, Self::Access],
-            _ => &[],
-        }
-    }
-
-    fn read(
-        self,
-        line: &str,
-        first: Option<Format>,
-        clock: &mut Clock,
-        sheet: &mut Sheet,
-    ) -> Option<Found> {
-        match self {
-            Self::Json => json::read(line, clock, sheet),
-            Self::Logfmt => logfmt::read(line, clock, sheet),
-            Self::Dated => dated::read(line, first, clock, sheet),
-            Self::Access => server::access(line, clock, sheet),
-            Self::Syslog => syslog::read(line, clock, sheet),
-            Self::Glog => server::glog(line, clock, sheet),
-            Self::Redis => server::redis(line, clock, sheet),
-            Self::Python => plain::python(line),
-            Self::None => None,
         }
     }
 }

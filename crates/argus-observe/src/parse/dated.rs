@@ -11,7 +11,7 @@ use argus_model::Level;
 use super::fields::{Piece, Sheet};
 use super::logfmt;
 use super::stamp::{Clock, Spelling, Stamp};
-use super::token::{bracket, is_digits, is_logger, level, marked_level, trim, word};
+use super::token::{bracket, capital_level, is_digits, is_logger, level, marked_level, trim, word};
 use super::{Format, Found};
 
 /// A line whose time has been read.
@@ -111,7 +111,7 @@ pub(super) fn read(
 /// Spring Boot: `INFO 1234 --- [main] c.e.App : msg`; newer ones have the application's name in a
 /// bracket before the thread.
 fn spring(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
-    let (level, rest) = level(dated.rest)?;
+    let (level, rest) = capital_level(dated.rest)?;
     let (pid, rest) = word(trim(rest));
     let rest = trim(rest).strip_prefix("---")?;
     if !is_digits(pid) {
@@ -131,10 +131,10 @@ fn spring(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
 /// log4j and logback: `[thread] LEVEL logger - msg`, or the level before the thread.
 fn logback(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
     let (thread, level, rest) = if let Some((thread, rest)) = bracket(dated.rest) {
-        let (level, rest) = level(trim(rest))?;
+        let (level, rest) = capital_level(trim(rest))?;
         (Some(thread), level, rest)
     } else {
-        let (level, rest) = level(dated.rest)?;
+        let (level, rest) = capital_level(dated.rest)?;
         match bracket(trim(rest)) {
             Some((thread, rest)) => (Some(thread), level, rest),
             None => (None, level, rest),
@@ -169,7 +169,7 @@ fn env_logger(dated: &Dated<'_>, _: &mut Sheet) -> Option<Found> {
     if dated.bracket != Bracket::Open || dated.stamp.spelling != Spelling::T {
         return None;
     }
-    let (level, rest) = level(dated.rest)?;
+    let (level, rest) = capital_level(dated.rest)?;
     let (logger, message) = trim(rest).split_once(']')?;
     let logger = Some(logger.trim_end()).filter(|it| !it.is_empty());
     Some(dated.found(Format::EnvLogger, Some(level), logger, trim(message)))
@@ -180,7 +180,7 @@ fn tracing(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
     if dated.stamp.spelling != Spelling::T || dated.bracket != Bracket::None {
         return None;
     }
-    let (level, rest) = level(dated.rest)?;
+    let (level, rest) = capital_level(dated.rest)?;
     let mut rest = trim(rest.strip_prefix(' ')?);
     while let Some((inside, behind)) = span(rest) {
         let before = sheet.len();
@@ -301,7 +301,7 @@ fn punctuated(text: &str) -> &str {
     let text = trim(text);
     match text.as_bytes() {
         [b'-' | b'|' | b':' | b',' | b';', b' ', ..] => trim(&text[1..]),
-        [b'-' | b'|' | b':'] => "",
+        [b'-' | b'|' | b':'] => &text[1..],
         _ => text,
     }
 }

@@ -143,7 +143,9 @@ impl Masker {
             let secret = if hint.as_str() == "://" {
                 text.password_of_url(hint.end())
             } else {
-                text.value_of_key(hint.start(), hint.end())
+                // A key is looked at once, however many of the names it holds.
+                done = text.key_end(hint.end());
+                text.value_of_key(hint.start(), done)
             };
             if let Some(secret) = secret {
                 done = secret.end;

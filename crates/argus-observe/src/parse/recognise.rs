@@ -9,6 +9,9 @@ const LEARN: u32 = 8;
 /// So many lines of other formats in a row, and the guess was wrong or holds no more.
 const DOUBT: u32 = 32;
 
+/// The same where the guess was that there is no format: a program that says hello before it logs.
+const PLAIN_DOUBT: u32 = 3;
+
 /// What is known of a source's format.
 #[derive(Debug, Default)]
 pub(super) struct Recognised {
@@ -32,15 +35,21 @@ impl Recognised {
         self.timed
     }
 
+    /// Too few lines have been seen for more than a first guess.
+    pub(super) const fn is_learning(&self) -> bool {
+        self.lines < LEARN
+    }
+
     /// Takes what a line that begins an event was, and whether it began with a time.
     pub(super) fn learn(&mut self, format: Format, timed: bool) {
-        if self.lines >= LEARN {
+        if !self.is_learning() {
             if self.format == Some(format) {
                 self.others = 0;
                 return;
             }
             self.others += 1;
-            if self.others < DOUBT {
+            let plain = self.format == Some(Format::Plain);
+            if self.others < if plain { PLAIN_DOUBT } else { DOUBT } {
                 return;
             }
             *self = Self::default();
@@ -103,6 +112,8 @@ mod tests {
             (Format::Go, 31),
         ]);
         assert_eq!(few.format(), Some(Format::Json));
+        let hello = after(&[(Format::Plain, 20), (Format::Go, 3)]);
+        assert_eq!((hello.format(), hello.timed()), (Some(Format::Go), true));
         let many = after(&[(Format::Json, 20), (Format::Go, 32)]);
         assert_eq!(many.format(), Some(Format::Go));
     }

@@ -6,7 +6,7 @@ use argus_model::Level;
 use super::fields::{Kind, Piece, Sheet};
 use super::json::unescape;
 use super::stamp::Clock;
-use super::token::{is_digits, is_name, level, marked_level, trim, word};
+use super::token::{is_digits, is_name, marked_level, trim, word};
 use super::{Format, Found};
 
 /// The line's parts, if it is one of either.
@@ -112,7 +112,7 @@ pub(super) fn judge(message: &str) -> (Option<Level>, &str) {
     if marked && let Some((level, rest)) = marked_level(message) {
         return (Some(level), trim(rest));
     }
-    match level(message) {
+    match marked_level(message) {
         Some((level, rest)) if rest.starts_with(':') => (Some(level), trim(&rest[1..])),
         _ => (None, message),
     }

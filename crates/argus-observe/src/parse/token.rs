@@ -44,18 +44,44 @@ pub(super) fn level(text: &str) -> Option<(Level, &str)> {
     Level::from_word(&text[..end]).map(|level| (level, &text[end..]))
 }
 
-/// A level in brackets of any kind, or alone and in capitals, and the rest.
+/// The same, in capitals only.
+pub(super) fn capital_level(text: &str) -> Option<(Level, &str)> {
+    level(text).filter(|(_, rest)| is_capital(&text[..text.len() - rest.len()]))
+}
+
+/// A level that is marked as one, and the rest: in a bracket of any kind, in capitals, before a colon,
+/// or one of the few words that say little else. Prose begins with `Note`, `Success` or `Error` too.
 pub(super) fn marked_level(text: &str) -> Option<(Level, &str)> {
     let (opening, closing) = match text.as_bytes().first()? {
         b'[' => ('[', ']'),
         b'<' => ('<', '>'),
         b'(' => ('(', ')'),
         b'|' => ('|', '|'),
-        b'A'..=b'Z' | b'a'..=b'z' => return level(text),
+        b'A'..=b'Z' | b'a'..=b'z' => return bare_level(text),
         _ => return None,
     };
     let (level, rest) = level(trim(text.strip_prefix(opening)?))?;
     Some((level, trim(rest).strip_prefix(closing)?))
+}
+
+fn bare_level(text: &str) -> Option<(Level, &str)> {
+    const PLAIN: [&str; 13] = [
+        "trace", "debug", "info", "notice", "warn", "warning", "error", "err", "crit", "critical",
+        "fatal", "panic", "severe",
+    ];
+    let (level, rest) = level(text)?;
+    let word = &text[..text.len() - rest.len()];
+    let marked = match rest.as_bytes().first() {
+        _ if is_capital(word) => true,
+        Some(b':' | b'[' | b']') => PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain)),
+        _ => PLAIN.contains(&word),
+    };
+    marked.then_some((level, rest))
+}
+
+fn is_capital(word: &str) -> bool {
+    word.bytes()
+        .all(|it| it.is_ascii_uppercase() || it.is_ascii_digit())
 }
 
 /// A byte of which names of loggers, keys and programs are made.

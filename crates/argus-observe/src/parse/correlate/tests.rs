@@ -133,9 +133,7 @@ fn a_pattern_finds_its_first_group_or_its_match() {
 #[test]
 fn a_pattern_that_is_wrong_or_too_large_is_refused() {
     for expression in ["(", r"(\w{1000}){1000}"] {
-        let error = Correlator::new(&[pattern("mine", expression)])
-            .err()
-            .expect("refused");
+        let error = Correlator::new(&[pattern("mine", expression)]).expect_err("refused");
         assert_eq!(error.to_string(), "the pattern of mine is not usable");
     }
 }

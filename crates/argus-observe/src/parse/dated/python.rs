@@ -3,7 +3,9 @@
 
 use super::super::fields::Sheet;
 use super::super::stamp::Spelling;
-use super::super::token::{bracket, is_logger, is_name, level, marked_level, trim, word};
+use super::super::token::{
+    bracket, is_digits, is_logger, is_name, level, marked_level, trim, word,
+};
 use super::super::{Format, Found};
 use super::{Bracket, Dated, level_word};
 
@@ -14,27 +16,49 @@ pub(super) fn read(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
     if dated.stamp.spelling == Spelling::Comma && dated.bracket == Bracket::Open {
         return celery(dated, sheet);
     }
-    let python = dated.stamp.spelling == Spelling::Comma || dated.bracket == Bracket::Closed;
-    if !python {
+    if dated.spelled_by_others() {
         return None;
     }
-    // A process or a thread may stand before the level, and a logger behind it or before it.
+    // A process or a thread in brackets may stand before the level, or a logger as a word.
     let mut rest = dated.rest;
-    let mut before = None;
+    let (mut logger_before, mut process) = (None, None);
     let level = loop {
         if let Some((level, behind)) = marked_level(rest) {
             rest = behind;
             break level;
         }
-        let (inside, behind) = bracket(rest).or_else(|| before.is_none().then(|| word(rest)))?;
-        if before.is_some() || !is_logger(inside) {
+        if logger_before.is_some() || process.is_some() {
             return None;
         }
-        (before, rest) = (Some(inside), trim(behind));
+        if let Some((inside, behind)) = bracket(rest) {
+            (process, rest) = (Some(inside), trim(behind));
+        } else {
+            let (name, behind) = word(rest);
+            if !is_logger(name) {
+                return None;
+            }
+            (logger_before, rest) = (Some(name), trim(behind));
+        }
     };
+    let flask = trim(rest).starts_with("in ");
+    let gunicorn = process.is_some_and(is_digits);
+    let format = if flask || gunicorn || dated.stamp.spelling == Spelling::Comma {
+        Format::Python
+    } else {
+        Format::Dated
+    };
+    if let Some(process) = process {
+        sheet.name(dated.line, if gunicorn { "pid" } else { "thread" }, process);
+    }
     let (logger, message) = behind_level(rest);
-    let before = before.filter(|it| !it.bytes().all(|byte| byte.is_ascii_digit()));
-    Some(dated.found(Format::Python, Some(level), logger.or(before), message))
+    Some(dated.found(format, Some(level), logger.or(logger_before), message))
+}
+
+impl Dated<'_> {
+    /// Neither Python's comma nor a bracket around the time.
+    fn spelled_by_others(&self) -> bool {
+        self.stamp.spelling != Spelling::Comma && self.bracket != Bracket::Closed
+    }
 }
 
 /// `logger - LEVEL - msg`, `LEVEL - msg`, `logger - thread - LEVEL - msg`.

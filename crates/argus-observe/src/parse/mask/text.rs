@@ -48,10 +48,16 @@ struct Quote {
 }
 
 impl Text<'_> {
-    /// The value of the key in which a name stands; none where the word is no key.
+    /// The end of the key that holds a name which ends at `at`.
+    pub(super) fn key_end(&self, at: usize) -> usize {
+        self.past(at, is_name)
+    }
+
+    /// The value of the key that ends at `end`, in which a name starts at `start`; none where the word
+    /// is no key.
     pub(super) fn value_of_key(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let bytes = self.region.as_bytes();
-        let mut at = self.past(end, is_name);
+        let mut at = end;
         let key = &self.region[self.key_start(start)..at];
         if let Some((_, behind)) = self.quote(at) {
             at = behind;
@@ -251,7 +257,13 @@ impl Text<'_> {
     /// How many bytes must stay together.
     fn unit(&self, at: usize) -> usize {
         match self.region.as_bytes()[at..] {
-            [b'\\', b'u', ..] if self.escapes == Escapes::Json => 6.min(self.region.len() - at),
+            [b'\\', b'u', ref digits @ ..] if self.escapes == Escapes::Json => {
+                2 + digits
+                    .iter()
+                    .take(4)
+                    .take_while(|byte| byte.is_ascii_hexdigit())
+                    .count()
+            }
             [b'\\', next, ..] if next.is_ascii() => 2,
             _ => self.region[at..].chars().next().map_or(1, char::len_utf8),
         }
@@ -271,15 +283,15 @@ impl Text<'_> {
     /// The password of the URL whose `://` ends at `at`.
     pub(super) fn password_of_url(&self, at: usize) -> Option<Range<usize>> {
         let rest = &self.region[at..];
-        let ends = |byte: u8| {
-            byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`')
+        let bytes = rest.as_bytes();
+        // The next URL ends this one, so that each byte is looked at once.
+        let ends = |at: usize| {
+            let byte = bytes[at];
+            byte.is_ascii_whitespace()
+                || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`')
+                || (byte == b':' && bytes[at..].starts_with(b"://"))
         };
-        let mut length = rest.bytes().position(ends).unwrap_or(rest.len());
-        if self.escapes == Escapes::Json && rest[..length].ends_with('\\') {
-            length -= 1;
-        }
-        let run = &rest[..length];
-        let run = run.find("://").map_or(run, |next| &run[..next]);
+        let run = &rest[..(0..bytes.len()).find(|at| ends(*at)).unwrap_or(bytes.len())];
         let authority = run.find(['/', '?', '#']).unwrap_or(run.len());
         let colon = run[..authority].find(':')?;
         let after = &run[colon + 1..];

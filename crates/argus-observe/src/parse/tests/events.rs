@@ -129,6 +129,16 @@ fn where_lines_begin_with_a_time_others_continue() {
 }
 
 #[test]
+fn one_time_among_plain_lines_gathers_nothing() {
+    let plain = "one\n".repeat(10);
+    let expected = "- ".repeat(10);
+    check(
+        &format!("{plain}2026-01-27 14:23:45 a\n{plain}"),
+        format!("{expected}- {expected}").trim_end(),
+    );
+}
+
+#[test]
 fn an_event_is_not_endless() {
     let mut parser = Parser::new(TimeZone::UTC);
     parser.parse("2026-01-27 14:23:45 WARN a", now());

@@ -132,7 +132,7 @@ fn python() {
     }
     check(
         "[2026-01-27 14:23:45 +0100] [1234] [INFO] Listening at: http://[::]:80 (1)",
-        "2026-01-27T13:23:45Z INFO Listening at: http://[::]:80 (1)",
+        "2026-01-27T13:23:45Z INFO Listening at: http://[::]:80 (1) {pid=#1234}",
     );
 }
 
@@ -297,6 +297,26 @@ fn a_time_and_whatever() {
         "2026-01-27T14:23:45Z WARN x",
     );
     check("1769523825 warning x", "2026-01-27T14:23:45Z WARN x");
+    check(
+        "2026-01-27 14:23:45 Config loaded",
+        "2026-01-27T14:23:45Z Config loaded",
+    );
+    check(
+        "2026-01-27 14:23:45 Error: x",
+        "2026-01-27T14:23:45Z ERROR x",
+    );
+    check(
+        "2026-01-27 14:23:45 Note: x",
+        "2026-01-27T14:23:45Z Note: x",
+    );
+    check(
+        "[2026-01-27 14:23:45] local.ERROR: x",
+        "2026-01-27T14:23:45Z ERROR (local) x",
+    );
+    check(
+        "[2026-01-27 14:23:45] [info] x",
+        "2026-01-27T14:23:45Z INFO x",
+    );
     check("1769523825.5 x", "2026-01-27T14:23:45.5Z x");
     check("1769523825123: x", "2026-01-27T14:23:45.123Z x");
     check(
@@ -332,5 +352,7 @@ fn lines_without_a_time() {
     check("error[E0308]: mismatched", "ERROR error[E0308]: mismatched");
     check("DEBUG x", "DEBUG x");
     check("debug is a word here", "debug is a word here");
+    check("Note: x", "Note: x");
+    check("success", "success");
     check("Error handling was improved", "Error handling was improved");
 }
