@@ -147,7 +147,9 @@ fn logback(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
     if let Some(place) = behind.strip_prefix('(') {
         behind = trim(place.split_once(')')?.1);
     }
+    // Logback's own layout has one dash, or two since 1.3.
     let message = behind.strip_prefix('-')?;
+    let message = message.strip_prefix('-').unwrap_or(message);
     let known = is_logger(logger) && thread.is_none_or(|it| level_word(it).is_none());
     if !known || !(message.is_empty() || message.starts_with(' ')) {
         return None;

@@ -130,8 +130,8 @@ pub(super) struct Sheet {
 }
 
 /// What the buffers may keep for the next line.
-const KEEP_BYTES: usize = 64 * 1024;
-const KEEP_PAIRS: usize = 1024;
+pub(super) const KEEP_BYTES: usize = 16 * 1024;
+const KEEP_PAIRS: usize = 256;
 
 impl Sheet {
     pub(super) fn clear(&mut self) {

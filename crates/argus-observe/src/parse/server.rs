@@ -12,13 +12,19 @@ use super::{Format, Found};
 /// `ip - user [27/Jan/2026:14:23:45 +0000] "GET / HTTP/1.1" 500 12 "referer" "agent"`. The level is
 /// that of the status: a server's error, a client's warning. The message is the request.
 pub(super) fn access(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option<Found> {
-    let (remote, rest) = word(line);
-    let (_, rest) = word(rest.strip_prefix(' ')?);
-    let (user, rest) = rest.strip_prefix(' ')?.split_once(" [")?;
+    let (head, rest) = line.split_once(" [")?;
     let (time, rest) = rest.split_once("] \"")?;
-    if user.len() > 256 || time.len() > 32 {
+    if head.len() > 512 || time.len() > 32 {
         return None;
     }
+    let (first, behind) = word(head);
+    let (second, behind) = word(behind.strip_prefix(' ')?);
+    let behind = behind.strip_prefix(' ')?;
+    // With the virtual host in front there is one word more.
+    let (host, remote, user) = match behind.split_once(' ') {
+        Some((_, user)) => (Some(first), second, user),
+        None => (None, first, behind),
+    };
     let at = clock.common_log(time)?;
     let end = quote(rest)?;
     let request = &rest[..end];
@@ -40,6 +46,9 @@ pub(super) fn access(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option
         sheet.name(line, "bytes", bytes);
     }
     sheet.name_text(line, "remote_addr", remote);
+    if let Some(host) = host {
+        sheet.name_text(line, "host", host);
+    }
     if user != "-" {
         sheet.name_text(line, "user", user);
     }

@@ -104,7 +104,7 @@ pub(super) fn is_digits(text: &str) -> bool {
 /// Copies `line` to `plain` without its terminal sequences (colours, cursor, links).
 pub(super) fn strip_colours(line: &str, plain: &mut String) {
     plain.clear();
-    plain.shrink_to(64 * 1024);
+    plain.shrink_to(super::fields::KEEP_BYTES);
     let mut rest = line;
     while let Some(at) = memchr::memchr(0x1b, rest.as_bytes()) {
         plain.push_str(&rest[..at]);

@@ -192,12 +192,13 @@ fn named(letters: &[u8]) -> Option<i64> {
     }
 }
 
-/// `27/Jan/2026:14:23:45 +0000`.
+/// `27/Jan/2026:14:23:45 +0000`; Werkzeug has a space before the hour and no zone.
 pub(super) fn common_log(bytes: &[u8]) -> Option<Civil> {
     let day = number(bytes.get(..2)?)?;
     let month = month(bytes.get(3..6)?)?;
     let year = number(bytes.get(7..11)?)?;
-    if [bytes[2], bytes[6], *bytes.get(11)?] != *b"//:" {
+    let separators = [bytes[2], bytes[6], *bytes.get(11)?];
+    if separators != *b"//:" && separators != *b"// " {
         return None;
     }
     let days = days(i64::from(year), month, day)?;

@@ -55,6 +55,53 @@ fn judge(parser: &mut Parser, line: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn a_hostile_line_takes_time_in_proportion() {
+    let heads = [
+        "",
+        "2026-01-27T14:23:45Z INFO ",
+        "2026-01-27 14:23:45,123 - ",
+        "<34>1 - a b c d ",
+        "{\"a\":\"",
+    ];
+    let pieces = [
+        "a=",
+        "a=b ",
+        "[",
+        "{\"a\":",
+        "\\",
+        "\\u",
+        " - ",
+        "x{",
+        "x{}:",
+        "a=\"",
+        "[a b=\"c\"]",
+        "\x1b[",
+        "\x1b]",
+        "(",
+        "\t",
+        "trace_id=",
+        "trace_id",
+        "traceparent:",
+        "{",
+        ": ",
+        "a.",
+        "\"a\":1,",
+    ];
+    let correlator = correlate::Correlator::new(&[]).expect("no patterns");
+    // Quadratic, one of these would take minutes.
+    for (head, piece) in heads
+        .iter()
+        .flat_map(|head| pieces.map(|piece| (head, piece)))
+    {
+        let line = format!("{head}{}", piece.repeat((1 << 17) / piece.len()));
+        let mut parser = Parser::new(TimeZone::UTC);
+        parser.parse(&line, now());
+        parser.parse(&line, now());
+        correlator.find(&line, |_, _| ());
+    }
+}
+
 proptest! {
     #[test]
     fn any_lines_are_read_without_panic_and_in_their_own_words(

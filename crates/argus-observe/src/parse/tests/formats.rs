@@ -154,6 +154,11 @@ fn java() {
         "2026-01-27T14:23:45.123Z ERROR (c.e.App) x {thread=main}",
     );
     check(
+        Format::Logback,
+        "14:23:45.123 [main] DEBUG c.e.App -- x",
+        "2026-01-27T14:23:45.123Z DEBUG (c.e.App) x {thread=main}",
+    );
+    check(
         Format::Spring,
         "2026-01-27T14:23:45.123+01:00  INFO 1234 --- [           main] c.e.App                : up",
         "2026-01-27T13:23:45.123Z INFO (c.e.App) up {pid=#1234, thread=main}",
@@ -181,6 +186,20 @@ fn web_servers() {
         Format::Access,
         r#"::1 - - [27/Jan/2026:14:23:45 +0000] "GET / HTTP/1.1" 404 -"#,
         "2026-01-27T14:23:45Z WARN GET / HTTP/1.1 {method=GET, path=/, status=#404, remote_addr=::1}",
+    );
+}
+
+#[test]
+fn web_servers_with_a_twist() {
+    check(
+        Format::Access,
+        r#"shop:443 10.0.0.1 - bob [27/Jan/2026:14:23:45 +0000] "GET / HTTP/1.1" 302 0"#,
+        "2026-01-27T14:23:45Z INFO GET / HTTP/1.1 {method=GET, path=/, status=#302, bytes=#0, remote_addr=10.0.0.1, host=shop:443, user=bob}",
+    );
+    check(
+        Format::Access,
+        r#"127.0.0.1 - - [27/Jan/2026 14:23:45] "GET / HTTP/1.1" 200 -"#,
+        "2026-01-27T14:23:45Z INFO GET / HTTP/1.1 {method=GET, path=/, status=#200, remote_addr=127.0.0.1}",
     );
 }
 
