@@ -289,15 +289,17 @@ fn nested_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The text is an object or an array and outside its strings has nothing that JSON has not. Python's
-/// `{'a': 1}` is none.
+/// The text is an object, an array or a string, and outside its strings has nothing that JSON has
+/// not. Python's `{'a': 1}` is none.
 pub(super) fn is_json(text: &str) -> bool {
     let bytes = text.as_bytes();
     let start = space(bytes, 0);
-    if !matches!(bytes.get(start), Some(b'{' | b'[')) {
-        return false;
-    }
-    let Some(end) = nested_end(bytes, start) else {
+    let end = match bytes.get(start) {
+        Some(b'{' | b'[') => nested_end(bytes, start),
+        Some(b'"') => string(bytes, start).map(|(_, behind)| behind),
+        _ => None,
+    };
+    let Some(end) = end else {
         return false;
     };
     let mut at = start;

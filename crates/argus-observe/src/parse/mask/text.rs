@@ -88,7 +88,8 @@ impl Text<'_> {
     fn value(&self, at: usize, authorization: bool) -> Option<Range<usize>> {
         let bytes = self.region.as_bytes();
         if let Some((quote, start)) = self.quote(at) {
-            return Some(start..self.closing(quote, start).unwrap_or(bytes.len()));
+            let end = self.closing(quote, start).map(|closing| closing.start);
+            return Some(start..end.unwrap_or(bytes.len()));
         }
         if matches!(bytes.get(at)?, b'{' | b'[') {
             return Some(at..self.nested_end(at));
@@ -131,7 +132,7 @@ impl Text<'_> {
                     self.closing(quote, behind)
                 };
                 unclosed = closing.is_none();
-                at = closing.map_or(behind, |closing| closing + quote.slashes + 1);
+                at = closing.map_or(behind, |closing| closing.end);
                 continue;
             }
             match byte {
@@ -156,7 +157,7 @@ impl Text<'_> {
             let Some(closing) = self.closing(quote, behind).filter(|_| opens) else {
                 return at;
             };
-            at = closing + quote.slashes + 1;
+            at = closing.end;
         }
         at
     }
@@ -170,7 +171,7 @@ impl Text<'_> {
                 let Some(closing) = self.closing(quote, behind) else {
                     return bytes.len();
                 };
-                at = closing + quote.slashes + 1;
+                at = closing.end;
                 continue;
             }
             match byte {
@@ -214,9 +215,9 @@ impl Text<'_> {
         false
     }
 
-    /// The index of the quote that closes what `quote` opened, before `start`; its backslashes
+    /// Where the quote stands that closes what `quote` opened, before `start`; its backslashes
     /// included.
-    fn closing(&self, quote: Quote, start: usize) -> Option<usize> {
+    fn closing(&self, quote: Quote, start: usize) -> Option<Range<usize>> {
         let bytes = self.region.as_bytes();
         let mut at = start;
         loop {
@@ -224,7 +225,7 @@ impl Text<'_> {
             let before = bytes[start..at].iter().rev();
             let slashes = before.take_while(|byte| **byte == b'\\').count();
             if closes(slashes, quote.slashes) {
-                return Some(at - quote.slashes.min(slashes));
+                return Some(at - quote.slashes.min(slashes)..at + 1);
             }
             at += 1;
         }
