@@ -99,7 +99,7 @@ const LINES: [(&str, Format, &str); 20] = [
     (
         "postgres",
         Format::Postgres,
-        "2026-01-27 14:23:@.123 UTC [47@] shop@cart LOG:  duration: 12.@ ms  statement: SELECT * FROM item WHERE id = @",
+        "2026-01-27 14:23:@.123 UTC [47@] shop@cart LOG:  duration: 12.@ ms  execute S_@: commit",
     ),
     (
         "redis",

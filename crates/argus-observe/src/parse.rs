@@ -9,8 +9,8 @@
 //! judged by these rules, the first that applies:
 //!
 //! - blank and indented lines continue;
-//! - a line of a known format begins: JSON and logfmt always, others where the source's format has no
-//!   times, or if they begin with a time themselves. PostgreSQL's `DETAIL`, `HINT`, `STATEMENT` and
+//! - a line of a known format begins: JSON always, logfmt with a time or a level, others where the
+//!   source's format has no times, or if they begin with a time themselves. PostgreSQL's `DETAIL`, `HINT`, `STATEMENT` and
 //!   their like continue although they have a time;
 //! - parts of stack traces continue (Python's, Java's, Rust's, Go's, Node's);
 //! - in a source whose lines begin with a time, a line that does not continues;
@@ -232,9 +232,10 @@ fn continues(line: &str, event: &Event, recognised: &Recognised, found: Option<&
     match found {
         Some(found) if found.continues => return true,
         Some(Found {
-            format: Format::Json | Format::Logfmt,
+            format: Format::Json,
             ..
         }) => return false,
+        Some(found) if found.format == Format::Logfmt && found.level.is_some() => return false,
         Some(found) if found.at.is_some() || !timed => return false,
         _ => {}
     }

@@ -104,7 +104,7 @@ fn the_details_of_postgres_belong_to_their_line() {
     let head = "2026-01-27 14:23:45.123 UTC [1234]";
     check(
         &format!(
-            "{head} ERROR:  duplicate key\n{head} DETAIL:  Key (a)=(1) exists.\n{head} STATEMENT:  INSERT\n\tINTO t\n{head} LOG:  next"
+            "{head} ERROR:  duplicate key\n{head} DETAIL:  Key (a)=(1) exists.\n{head} STATEMENT:  commit\n\tand chain\n{head} LOG:  next"
         ),
         "-E +E +E +E -I",
     );
@@ -126,6 +126,18 @@ fn where_lines_begin_with_a_time_others_continue() {
     );
     check("one\ntwo\n  indented\n\nthree", "- - + + -");
     check(" INFO a: b\n INFO a: c", "-I -I");
+}
+
+#[test]
+fn json_and_logfmt_begin_wherever_they_stand() {
+    let dated = "2026/01/27 14:23:45 a\n".repeat(9);
+    let expected = "- ".repeat(9);
+    check(
+        &format!("{dated}{{\"level\":\"warn\"}}\nlevel=error msg=b\na=1 b=2 c=3"),
+        &format!("{expected}-W -E +E"),
+    );
+    // Pairs that say neither when nor how grave may be a part of what was said before.
+    check(&format!("{dated}a=1 b=2 c=3"), &format!("{expected}+"));
 }
 
 #[test]
