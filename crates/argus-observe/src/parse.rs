@@ -201,11 +201,10 @@ impl Event {
             level: found.level,
             timed,
             continued: 0,
-            trace: Trace::default().after(if found.format == Format::Plain {
-                line
-            } else {
-                ""
-            }),
+            trace: match found.format {
+                Format::Plain => Trace::None.after(line),
+                _ => Trace::None,
+            },
         }
     }
 
@@ -231,10 +230,7 @@ fn continues(line: &str, event: &Event, recognised: &Recognised, found: Option<&
     let timed = recognised.timed() || (recognised.is_learning() && event.timed);
     match found {
         Some(found) if found.continues => return true,
-        Some(Found {
-            format: Format::Json,
-            ..
-        }) => return false,
+        Some(found) if found.format == Format::Json => return false,
         Some(found) if found.format == Format::Logfmt && found.level.is_some() => return false,
         Some(found) if found.at.is_some() || !timed => return false,
         _ => {}

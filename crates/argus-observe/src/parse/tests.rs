@@ -1,3 +1,5 @@
+//! Whole lines: each format, whole events, foreign text.
+
 use super::*;
 
 mod events;

@@ -1,3 +1,5 @@
+//! Ids in every form, in none, and in foreign text.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;

@@ -4,7 +4,7 @@
 use super::super::fields::Sheet;
 use super::super::stamp::Spelling;
 use super::super::token::{
-    bracket, is_digits, is_logger, is_name, level, marked_level, trim, word,
+    bracket, capital_level, is_digits, is_logger, is_name, level, marked_level, trim, word,
 };
 use super::super::{Format, Found};
 use super::{Bracket, Dated, level_word};
@@ -16,7 +16,7 @@ pub(super) fn read(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
     if dated.stamp.spelling == Spelling::Comma && dated.bracket == Bracket::Open {
         return celery(dated, sheet);
     }
-    if dated.spelled_by_others() {
+    if dated.spelled_by_others() || is_logback(dated.rest) {
         return None;
     }
     // A process or a thread in brackets may stand before the level, or a logger as a word.
@@ -52,6 +52,12 @@ pub(super) fn read(dated: &Dated<'_>, sheet: &mut Sheet) -> Option<Found> {
     }
     let (logger, message) = behind_level(rest);
     Some(dated.found(format, Some(level), logger.or(logger_before), message))
+}
+
+/// `LEVEL [thread] logger - msg`: log4j has the comma as well.
+fn is_logback(rest: &str) -> bool {
+    let thread = capital_level(rest).and_then(|(_, rest)| bracket(trim(rest)));
+    thread.is_some_and(|(_, rest)| trim(word(trim(rest)).1).starts_with("- "))
 }
 
 impl Dated<'_> {

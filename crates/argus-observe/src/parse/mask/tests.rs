@@ -1,3 +1,5 @@
+//! What is masked, what is kept, and what must never happen to either.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;

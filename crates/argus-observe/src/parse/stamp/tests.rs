@@ -1,3 +1,5 @@
+//! Zones, leap days, and what is inferred where a year or a day is not told.
+
 use super::*;
 use crate::parse::tests::{moment, shown};
 

@@ -181,3 +181,16 @@ fn a_source_that_changes_its_format_is_followed() {
     }
     assert_eq!(parser.format(), Some(Format::Json));
 }
+
+#[test]
+fn a_format_that_was_seen_first_does_not_swallow_another() {
+    let mut parser = Parser::new(TimeZone::UTC);
+    parser.parse("2026-01-27 14:23:45,123 INFO app.db ready", now());
+    let line = "2026-01-27 14:23:45,123 WARN  [http-1] c.e.App:12 - slow";
+    let parsed = parser.parse(line, now());
+    assert_eq!(parsed.format, Format::Logback);
+    assert_eq!(
+        summary(&parsed),
+        "2026-01-27T14:23:45.123Z WARN (c.e.App:12) slow {thread=http-1}"
+    );
+}
