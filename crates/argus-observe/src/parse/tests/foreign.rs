@@ -37,6 +37,40 @@ const SEEDS: [&str; 14] = [
     "1234:M 27 Jan 2026 14:23:45.123 * x",
 ];
 
+#[test]
+fn what_a_source_wrote_before_does_not_change_what_a_line_says() {
+    let more = [
+        "2026-01-27 14:23:45,123 INFO app.db x",
+        "2026-01-27 14:23:45,123 [Thread-1] [INFO ] x",
+        "[2026-01-27 14:23:45,123: INFO/Main] x",
+        "[2026-01-27 14:23:45 +0000] [7] [INFO] x",
+        "14:23:45.123 [main] INFO  c.e.App -- x",
+        "2026-01-27 14:23:45,123 INFO [main] c.e.App - x",
+        "2026-01-27T14:23:45+0000 host prog[1]: x",
+        "2026/01/27 14:23:45 x",
+        "2026-01-27 14:23:45 INFO x",
+        "2026-01-27 14:23:45.123 | INFO | a.b:c:1 - x",
+        "2026-01-27T14:23:45.123Z\tINFO\ta\tb.go:1\tx",
+        "1769523825.5 INFO x",
+    ];
+    let lines: Vec<_> = SEEDS.into_iter().chain(more).collect();
+    for (before, line) in lines
+        .iter()
+        .flat_map(|it| lines.iter().map(move |line| (it, line)))
+    {
+        let mut parser = Parser::new(TimeZone::UTC);
+        let alone = parser.parse(line, now());
+        let expected = (alone.format, alone.continuation, summary(&alone));
+        let mut parser = Parser::new(TimeZone::UTC);
+        for _ in 0..10 {
+            parser.parse(before, now());
+        }
+        let after = parser.parse(line, now());
+        let found = (after.format, after.continuation, summary(&after));
+        assert_eq!(found, expected, "{line} after {before}");
+    }
+}
+
 /// Where nothing is unescaped and no colour taken, whatever is told is a part of the line.
 fn is_part(line: &str, part: &str) -> bool {
     line.contains(['\\', '\x1b']) || line.contains(part)
