@@ -22,7 +22,8 @@
 //!
 //! Pure: it reads no clock, opens no file. What it returns are slices of the line, or of buffers that
 //! the next line uses again: a message in which JSON escapes had to be resolved, a line from which
-//! colours were taken. After the first lines it allocates nothing but for a key with an escape in it.
+//! colours were taken. Once the buffers have grown, a line allocates nothing, unless its JSON has an
+//! escape in a key, a level or a time, or a time with an exponent.
 //!
 //! Beside it: ids that join lines ([`correlate`]), and secrets that must not be kept ([`mask`]).
 

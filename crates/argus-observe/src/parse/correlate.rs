@@ -46,7 +46,7 @@ pub struct PatternError {
     source: Box<regex::Error>,
 }
 
-/// Finds ids in lines. Build it once: a pattern is compiled in up to a millisecond.
+/// Finds ids in lines. Build it once: compiling a pattern takes far longer than using it.
 #[derive(Debug)]
 pub struct Correlator {
     patterns: Vec<(String, Regex)>,

@@ -48,56 +48,85 @@ pub(super) fn role(key: &str) -> Role {
     }
 }
 
-/// What has been found of a line whose parts are pairs.
-#[derive(Debug, Default)]
-pub(super) struct Roles {
-    pub(super) at: Option<Timestamp>,
-    pub(super) level: Option<Level>,
+/// What has been found so far of a line whose parts are pairs.
+#[derive(Debug)]
+pub(super) struct Roles<'a> {
+    line: &'a str,
+    clock: &'a mut Clock,
+    pub(super) sheet: &'a mut Sheet,
+    at: Option<Timestamp>,
+    level: Option<Level>,
     logger: Option<Piece>,
-    /// With its name and rank: the pair becomes a field when a better one comes.
+    /// With its rank and name: the pair becomes a field when a better one comes.
     message: Option<(u8, Piece, Piece)>,
 }
 
-impl Roles {
-    /// Takes a pair; one that has no role, or whose role is taken, becomes a field.
-    pub(super) fn take(
-        &mut self,
-        (name, name_piece): (&str, Piece),
-        (value, value_piece, kind): (&str, Piece, Kind),
-        clock: &mut Clock,
-        sheet: &mut Sheet,
-    ) {
-        let role = role(name);
-        match role {
+impl<'a> Roles<'a> {
+    pub(super) const fn new(line: &'a str, clock: &'a mut Clock, sheet: &'a mut Sheet) -> Self {
+        Self {
+            line,
+            clock,
+            sheet,
+            at: None,
+            level: None,
+            logger: None,
+            message: None,
+        }
+    }
+
+    /// Takes a pair whose parts stand in the line or beside it.
+    pub(super) fn take(&mut self, name: Piece, value: Piece, kind: Kind) {
+        // Only what stands beside the line is copied, and that is rare.
+        let line = self.line;
+        let (beside, key);
+        let name_text = match &name {
+            Piece::Line(range) => &line[range.clone()],
+            _ => {
+                key = self.sheet.text(line, &name).to_owned();
+                &key
+            }
+        };
+        let value_text = match &value {
+            Piece::Line(range) => &line[range.clone()],
+            _ if matches!(role(name_text), Role::Level | Role::Time) => {
+                beside = self.sheet.text(line, &value).to_owned();
+                &beside
+            }
+            _ => "",
+        };
+        if !self.has_role(name_text, value_text, (&name, &value, kind)) {
+            self.sheet.push(name, value, kind);
+        }
+    }
+
+    /// Whether the pair is a part of its own. One that has no role, or whose role is taken, is a field.
+    fn has_role(&mut self, name: &str, text: &str, pair: (&Piece, &Piece, Kind)) -> bool {
+        let (name_piece, value, kind) = pair;
+        match role(name) {
             Role::Level if self.level.is_none() => {
-                self.level = level_of(value, kind);
-                if self.level.is_some() {
-                    return;
-                }
+                self.level = level_of(text, kind);
+                self.level.is_some()
             }
             Role::Time if self.at.is_none() && kind != Kind::Json => {
-                self.at = clock.whole(value).or_else(|| scientific(value, kind));
-                if self.at.is_some() {
-                    return;
-                }
+                self.at = self.clock.whole(text).or_else(|| scientific(text, kind));
+                self.at.is_some()
             }
             Role::Logger if self.logger.is_none() && kind == Kind::Text => {
-                self.logger = Some(value_piece);
-                return;
+                self.logger = Some(value.clone());
+                true
             }
             Role::Message(rank) if kind == Kind::Text => {
                 let better = self.message.as_ref().is_none_or(|(best, ..)| rank < *best);
                 if better {
-                    let before = self.message.replace((rank, name_piece, value_piece));
-                    if let Some((_, name, value)) = before {
-                        sheet.push(name, value, Kind::Text);
+                    let best = (rank, name_piece.clone(), value.clone());
+                    if let Some((_, name, value)) = self.message.replace(best) {
+                        self.sheet.push(name, value, Kind::Text);
                     }
-                    return;
                 }
+                better
             }
-            _ => {}
+            _ => false,
         }
-        sheet.push(name_piece, value_piece, kind);
     }
 
     /// Has a role that only log lines have.
@@ -105,7 +134,8 @@ impl Roles {
         self.at.is_some() || self.level.is_some() || self.message.is_some()
     }
 
-    pub(super) fn found(self, line: &str, format: Format) -> Found {
+    pub(super) fn found(self, format: Format) -> Found {
+        let line = self.line;
         Found {
             format,
             at: self.at,
@@ -156,7 +186,7 @@ pub(super) fn read(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option<F
         return None;
     }
     at = space(bytes, at + 1);
-    let mut roles = Roles::default();
+    let mut roles = Roles::new(line, clock, sheet);
     while bytes.get(at) == Some(&b'"') {
         let (name, behind) = string(bytes, at)?;
         at = space(bytes, behind);
@@ -165,9 +195,9 @@ pub(super) fn read(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option<F
         }
         at = space(bytes, at + 1);
         let end = value_end(bytes, at)?;
-        let name = text_of(line, &name, sheet);
-        let (value, kind) = value_of(line, at..end, sheet)?;
-        member(line, &mut roles, name, value, kind, clock, sheet);
+        let name = text_of(line, &name, roles.sheet);
+        let (value, kind) = value_of(line, at..end, roles.sheet)?;
+        roles.take(name, value, kind);
         at = space(bytes, end);
         match bytes.get(at)? {
             b',' => at = space(bytes, at + 1),
@@ -176,34 +206,7 @@ pub(super) fn read(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option<F
         }
     }
     let ends = bytes.get(at) == Some(&b'}') && space(bytes, at + 1) == bytes.len();
-    ends.then(|| roles.found(line, Format::Json))
-}
-
-fn member(
-    line: &str,
-    roles: &mut Roles,
-    name: Piece,
-    value: Piece,
-    kind: Kind,
-    clock: &mut Clock,
-    sheet: &mut Sheet,
-) {
-    // Keys and values with escapes are rare, and only those stand beside the line.
-    match (&name, &value) {
-        (Piece::Line(key), Piece::Line(text)) => {
-            let (key, text) = (&line[key.clone()], &line[text.clone()]);
-            roles.take((key, name), (text, value, kind), clock, sheet);
-        }
-        _ => {
-            let key = sheet.text(line, &name).to_owned();
-            let text = if kind == Kind::Text && matches!(role(&key), Role::Level | Role::Time) {
-                sheet.text(line, &value).to_owned()
-            } else {
-                String::new()
-            };
-            roles.take((&key, name), (&text, value, kind), clock, sheet);
-        }
-    }
+    ends.then(|| roles.found(Format::Json))
 }
 
 /// What the inside of a string says.

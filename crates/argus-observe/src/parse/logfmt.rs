@@ -18,7 +18,7 @@ pub(super) struct Pair<'a> {
 /// The line's parts, if it is nothing but pairs and keys and has a time, a level or a message, or
 /// three pairs.
 pub(super) fn read(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option<Found> {
-    let mut roles = Roles::default();
+    let mut roles = Roles::new(line, clock, sheet);
     let mut pairs = 0;
     let mut rest = line;
     // What does not begin with a pair is most often prose: no more than its first word is read.
@@ -29,14 +29,14 @@ pub(super) fn read(line: &str, clock: &mut Clock, sheet: &mut Sheet) -> Option<F
         let key = Piece::of(line, pair.key);
         let Some(value) = pair.value else {
             let nothing = Piece::of(line, &pair.key[..0]);
-            sheet.push(key, nothing, Kind::Text);
+            roles.sheet.push(key, nothing, Kind::Text);
             continue;
         };
         pairs += 1;
-        let (piece, kind) = piece_of(line, &pair, value, sheet);
-        roles.take((pair.key, key), (value, piece, kind), clock, sheet);
+        let (piece, kind) = piece_of(line, &pair, value, roles.sheet);
+        roles.take(key, piece, kind);
     }
-    (roles.speaks() || pairs >= 3).then(|| roles.found(line, Format::Logfmt))
+    (roles.speaks() || pairs >= 3).then(|| roles.found(Format::Logfmt))
 }
 
 /// Takes the pairs that `text` ends with as fields, if a name and `=` stand somewhere in it and
