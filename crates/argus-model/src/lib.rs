@@ -12,6 +12,7 @@
 pub mod codec;
 pub mod death;
 pub mod identity;
+pub mod level;
 pub mod measure;
 pub mod name;
 pub mod paths;
@@ -22,6 +23,7 @@ pub mod value;
 
 pub use death::Death;
 pub use identity::{ProducerId, SpanKey, SpanNumber};
+pub use level::Level;
 pub use measure::{Measure, Measures};
 pub use name::{NameKind, NameNumber, NameText};
 pub use record::{Kind, Record};

@@ -11,7 +11,8 @@
 //!   in ([`stack`]); what it sends and receives ([`network`]), what limits it and makes it wait
 //!   ([`pressure`]);
 //! - what its log files say ([`tail`]), and, for a program started for the purpose, what it prints
-//!   ([`child`]);
+//!   ([`child`]); what a line of either means, which lines belong together, and what of them is secret
+//!   ([`parse`]);
 //! - when a person should be told of it ([`alarm`]).
 //!
 //! What only the program's people know how to find out, their own programs tell ([`plugin`]).
@@ -33,6 +34,7 @@ pub mod line;
 pub mod network;
 pub mod oom;
 pub mod pace;
+pub mod parse;
 pub mod platform;
 pub mod plugin;
 pub mod pressure;
