@@ -1,0 +1,121 @@
+//! A masked line as tokens that are compared at the cost of a number.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+
+use super::MAX_TOKENS;
+use super::mask::VARIABLE;
+
+/// A token: its hash, of which the lowest bits tell what it is. Two of 2^61 words are taken for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Token(u64);
+
+impl Token {
+    /// Stands for any token.
+    pub(super) const VARIABLE: Self = Self(0);
+    const IS_WORD: u64 = 1;
+    const IS_ANCHOR: u64 = 2;
+    const IS_ASIDE: u64 = 4;
+
+    fn new(text: &str, hasher: &FixedState) -> Self {
+        if text == VARIABLE {
+            return Self::VARIABLE;
+        }
+        let mut hash = hasher.build_hasher();
+        hash.write(text.as_bytes());
+        let mut token = hash.finish() & !(Self::IS_WORD | Self::IS_ANCHOR | Self::IS_ASIDE);
+        if text
+            .bytes()
+            .any(|b| b.is_ascii_alphabetic() || !b.is_ascii())
+        {
+            token |= Self::IS_WORD;
+        }
+        if is_level(text) || text.ends_with("[<*>]:") {
+            token |= Self::IS_ANCHOR;
+        }
+        if text.starts_with('[') && text.ends_with(']') {
+            token |= Self::IS_ASIDE;
+        }
+        Self(token)
+    }
+
+    pub(super) fn is_variable(self) -> bool {
+        self == Self::VARIABLE
+    }
+
+    /// Whether it holds a letter. What does not is a variable or punctuation.
+    pub(super) fn is_word(self) -> bool {
+        self.0 & Self::IS_WORD != 0
+    }
+
+    /// Whether a header may end here: a level, or a program and its pid (`sshd[<*>]:`).
+    pub(super) fn is_anchor(self) -> bool {
+        self.0 & Self::IS_ANCHOR != 0
+    }
+
+    /// Whether it stands in brackets, as threads do.
+    pub(super) fn is_aside(self) -> bool {
+        self.0 & Self::IS_ASIDE != 0
+    }
+}
+
+/// The level, bare or within punctuation, or behind a key: `[warn]`, `level=info`.
+fn is_level(text: &str) -> bool {
+    const LEVELS: [&str; 18] = [
+        "trace", "debug", "info", "notice", "warn", "warning", "err", "error", "severe", "crit",
+        "critical", "fatal", "alert", "emerg", "panic", "log", "verbose", "fine",
+    ];
+    let text = text.trim_matches(|c: char| c.is_ascii_punctuation());
+    let word = text.rsplit(['=', ':', '"']).next().unwrap_or(text);
+    (3..=8).contains(&word.len()) && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+}
+
+/// Cuts masked text at its spaces. Text beyond the last token that counts is removed.
+pub(super) fn cut(text: &mut String, tokens: &mut Vec<Token>, hasher: &FixedState) {
+    tokens.clear();
+    if text.is_empty() {
+        return;
+    }
+    let mut end = 0;
+    for part in text.split(' ').take(MAX_TOKENS) {
+        tokens.push(Token::new(part, hasher));
+        end += part.len() + 1;
+    }
+    text.truncate(end - 1);
+}
+
+/// The text with `<*>` wherever the token is variable.
+pub(super) fn rendered(text: &str, tokens: &[Token]) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2 * tokens.len());
+    for (at, (part, token)) in text.split(' ').zip(tokens).enumerate() {
+        if at > 0 {
+            pattern.push(' ');
+        }
+        pattern.push_str(if token.is_variable() { VARIABLE } else { part });
+    }
+    pattern.shrink_to_fit();
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_known_in_every_dress() {
+        for text in [
+            "INFO",
+            "[error]",
+            "WARN:",
+            "level=info",
+            "\"level\":\"info\",",
+            "<Notice>",
+        ] {
+            assert!(is_level(text), "{text}");
+        }
+        for text in ["information", "", "<*>", "::", "errors", "io.Error"] {
+            assert!(!is_level(text), "{text}");
+        }
+    }
+}
