@@ -15,22 +15,15 @@ const TEMPLATES: usize = 1000;
 const LINE_BYTES: usize = 100;
 const ROUNDS: usize = 41;
 
-const VERBS: [&str; 8] = [
-    "accepted", "closed", "created", "dropped", "fetched", "parsed", "queued", "stored",
-];
-const NOUNS: [&str; 8] = [
-    "batch", "buffer", "cookie", "job", "lease", "page", "session", "ticket",
-];
 const USERS: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 
 /// The line of one template that `turn` gives its variable parts.
 fn line(template: usize, per_logger: usize, turn: usize) -> String {
     let logger = letters(template / per_logger);
-    let message = template % per_logger;
-    let (verb, noun) = (VERBS[message % 8], NOUNS[message / 8]);
+    let [first, then, last] = [31, 57, 83].map(|factor| letters(template * factor));
     let (second, user) = (turn % 60, USERS[turn % 5]);
     let mut line = format!(
-        "2024-05-04 12:00:{second:02},{:03} INFO [pool-{turn}] app.{logger} - {verb} one {noun} for {user} \
+        "2024-05-04 12:00:{second:02},{:03} INFO [pool-{turn}] app.{logger} - {first}ing {then} {last} {user} \
          from 10.0.3.{}:{} ",
         turn % 1000,
         turn % 256,

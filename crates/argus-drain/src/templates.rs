@@ -24,7 +24,7 @@
 //!
 //! In a leaf the other words are compared, position by position. Two variables, or twice the
 //! same punctuation, say nothing. A line belongs to a template when more than half of what is left
-//! is the same word; where line and template differ the template is widened to `<*>`. A place that
+//! is the same word, to the most similar one that fits as it is, else to the most similar; where line and template differ the template is widened to `<*>`. A place that
 //! was widened before counts against a word that stands there, so that a template can not be worn
 //! down to nothing but `<*>` by one vague line after the other. In a leaf with [`MAX_CHILDREN`]
 //! templates the most similar one takes the line, however little that is: so many lines with one
@@ -39,6 +39,7 @@
 //! - Of a line only [`LINE_LIMIT`] bytes and [`MAX_TOKENS`] tokens are looked at.
 //! - A line of a known template allocates nothing. No text makes it panic.
 
+mod leaf;
 mod mask;
 mod token;
 mod tree;
@@ -86,7 +87,6 @@ pub struct Placed {
 #[derive(Debug)]
 struct Template {
     id: TemplateId,
-    tokens: Box<[Token]>,
     pattern: String,
 }
 
@@ -133,8 +133,9 @@ impl Miner {
                     miner.add(id);
                 }
             } else if !miner.is_full() {
-                let path = miner.tree.path(&mut miner.tokens);
-                miner.tree.add(path, miner.templates.len());
+                let (path, _) = miner.tree.path(&mut miner.tokens);
+                let next = miner.templates.len();
+                miner.tree.add(path, next, &miner.tokens);
                 miner.add(id);
             }
         }
@@ -143,23 +144,34 @@ impl Miner {
 
     /// Finds the template of a line, or makes one.
     ///
-    /// Costs time in proportion to the length of the line and, at worst, 64 comparisons with
-    /// templates like it. Allocates only for a change.
+    /// Costs time in proportion to the length of the line, and comparisons with 64 templates at
+    /// worst. Allocates only for a change.
     pub fn place(&mut self, line: &str) -> Placed {
         mask(line, &mut self.masked);
         cut(&mut self.masked, &mut self.tokens, &self.hasher);
-        let path = self.tree.path(&mut self.tokens);
+        let (path, leaf) = self.tree.path(&mut self.tokens);
         if is_catch_all(&self.tokens) {
             return self.catch_all();
         }
-        let leaf = self.tree.leaf(&path);
-        let candidates = leaf.iter().map(|at| (*at, &*self.templates[*at].tokens));
-        match tree::most_similar(candidates, &self.tokens, path.fixed()) {
-            Some(best) if best.belongs() || leaf.len() >= MAX_CHILDREN => {
-                self.join(best.template, best.differing)
-            }
-            _ => self.begin(path),
-        }
+        let Some(leaf) = leaf else {
+            return self.begin(path);
+        };
+        let Some(choice) = leaf.choose(&self.tokens, path.fixed()) else {
+            return self.begin(path);
+        };
+        let template = &mut self.templates[choice.template];
+        let id = template.id;
+        let change = if choice.is_fit() {
+            Change::Known
+        } else if self.tokens.len() == 1 {
+            // What would remain is the pattern of the catch-all.
+            return self.catch_all();
+        } else {
+            let tokens = leaf.widen(&choice, &self.tokens);
+            template.pattern = rendered(&template.pattern, tokens);
+            Change::Widened
+        };
+        Placed { id, change }
     }
 
     /// The text of a template, `<*>` for what varies. Costs a binary search.
@@ -174,38 +186,12 @@ impl Miner {
         templates.map(|template| (template.id, template.pattern.as_str()))
     }
 
-    /// Widens a template so far that the line fits.
-    fn join(&mut self, at: usize, differing: u32) -> Placed {
-        let template = &mut self.templates[at];
-        let id = template.id;
-        if differing == 0 {
-            return Placed {
-                id,
-                change: Change::Known,
-            };
-        }
-        if template.tokens.len() == 1 {
-            // What would remain is the pattern of the catch-all.
-            return self.catch_all();
-        }
-        for (known, token) in template.tokens.iter_mut().zip(&self.tokens) {
-            if known != token {
-                *known = Token::VARIABLE;
-            }
-        }
-        template.pattern = rendered(&template.pattern, &template.tokens);
-        Placed {
-            id,
-            change: Change::Widened,
-        }
-    }
-
     /// Makes the line at hand a template.
     fn begin(&mut self, path: Path) -> Placed {
         if self.is_full() {
             return self.catch_all();
         }
-        self.tree.add(path, self.templates.len());
+        self.tree.add(path, self.templates.len(), &self.tokens);
         self.add_next()
     }
 
@@ -236,7 +222,6 @@ impl Miner {
     fn add(&mut self, id: TemplateId) {
         self.templates.push(Template {
             id,
-            tokens: self.tokens.as_slice().into(),
             pattern: rendered(&self.masked, &self.tokens),
         });
     }

@@ -114,8 +114,8 @@ impl Masker<'_> {
         }
         let piece = &self.line[start..end];
         if digits {
-            let end = start + piece.trim_end_matches(['.', ':']).len();
-            self.put_variable(end);
+            let tail = piece.bytes().rev().take_while(|b| b".:".contains(b));
+            self.put_variable(end - tail.count());
         } else if piece.len() >= 8 && is_hexadecimal(piece)
             || calendar::is_date(self.line, start, end)
         {

@@ -25,10 +25,7 @@ impl Token {
         let mut hash = hasher.build_hasher();
         hash.write(text.as_bytes());
         let mut token = hash.finish() & !(Self::IS_WORD | Self::IS_ANCHOR | Self::IS_ASIDE);
-        if text
-            .bytes()
-            .any(|b| b.is_ascii_alphabetic() || !b.is_ascii())
-        {
+        if text.bytes().any(is_letter) {
             token |= Self::IS_WORD;
         }
         if is_level(text) || text.ends_with("[<*>]:") {
@@ -60,15 +57,29 @@ impl Token {
     }
 }
 
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || !byte.is_ascii()
+}
+
 /// The level, bare or within punctuation, or behind a key: `[warn]`, `level=info`.
 fn is_level(text: &str) -> bool {
     const LEVELS: [&str; 18] = [
         "trace", "debug", "info", "notice", "warn", "warning", "err", "error", "severe", "crit",
         "critical", "fatal", "alert", "emerg", "panic", "log", "verbose", "fine",
     ];
-    let text = text.trim_matches(|c: char| c.is_ascii_punctuation());
-    let word = text.rsplit(['=', ':', '"']).next().unwrap_or(text);
-    (3..=8).contains(&word.len()) && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.iter().rposition(|byte| is_letter(*byte)) else {
+        return false;
+    };
+    let before = bytes[..last].iter().rposition(|byte| !is_letter(*byte));
+    let first = before.map_or(0, |at| at + 1);
+    let goes_on = |byte: u8| byte.is_ascii_digit() || b"-_./$@".contains(&byte);
+    let word = &bytes[first..=last];
+    (3..=8).contains(&word.len())
+        && !before.is_some_and(|at| goes_on(bytes[at]))
+        && LEVELS
+            .iter()
+            .any(|level| word.eq_ignore_ascii_case(level.as_bytes()))
 }
 
 /// Cuts masked text at its spaces. Text beyond the last token that counts is removed.
@@ -114,7 +125,15 @@ mod tests {
         ] {
             assert!(is_level(text), "{text}");
         }
-        for text in ["information", "", "<*>", "::", "errors", "io.Error"] {
+        for text in [
+            "information",
+            "",
+            "<*>",
+            "::",
+            "errors",
+            "io.Error",
+            "on-error:",
+        ] {
             assert!(!is_level(text), "{text}");
         }
     }

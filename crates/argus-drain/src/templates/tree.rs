@@ -1,9 +1,10 @@
-//! The way from a line's tokens to the templates it may belong to, and the choice among them.
+//! The way from a line's tokens to the leaf with the templates it may belong to.
 
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use super::leaf::Leaf;
 use super::token::Token;
 use super::{MAX_CHILDREN, MAX_TOKENS};
 
@@ -34,17 +35,19 @@ impl Path {
     }
 }
 
-/// A tree of three steps, kept as a map of its leaves.
+/// A tree of three steps, kept as a map to its leaves.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     /// How many first words a node tells apart.
     children: HashMap<Node, usize, FixedState>,
-    leaves: HashMap<Path, Vec<usize>, FixedState>,
+    paths: HashMap<Path, usize, FixedState>,
+    leaves: Vec<Leaf>,
 }
 
 impl Tree {
-    /// Finds the path of a line. First words that have no place in the tree become variable.
-    pub(super) fn path(&self, tokens: &mut [Token]) -> Path {
+    /// Finds the path of a line, and its leaf if there is one. First words that have no place in
+    /// the tree become variable.
+    pub(super) fn path(&mut self, tokens: &mut [Token]) -> (Path, Option<&mut Leaf>) {
         let count = tokens.len();
         let anchor_at = tokens.iter().take(HEADER).position(|t| t.is_anchor());
         let (anchor, begin) = anchor_at.map_or((Token::VARIABLE, 0), |at| (tokens[at], at + 1));
@@ -58,33 +61,34 @@ impl Tree {
             }
             let (node, word) = (node(at), *token);
             let path = Path { node, word };
-            if self.leaves.contains_key(&path) || self.has_room(&node) {
-                return path;
+            if let Some(leaf) = self.paths.get(&path) {
+                return (path, Some(&mut self.leaves[*leaf]));
+            }
+            if self.has_room(&node) {
+                return (path, None);
             }
             *token = Token::VARIABLE;
         }
-        Path {
+        let path = Path {
             node: node(count),
             word: Token::VARIABLE,
-        }
+        };
+        let leaf = self.paths.get(&path).map(|leaf| &mut self.leaves[*leaf]);
+        (path, leaf)
     }
 
     fn has_room(&self, node: &Node) -> bool {
         self.children.get(node).is_none_or(|n| *n < MAX_CHILDREN)
     }
 
-    /// The templates at the end of a path.
-    pub(super) fn leaf(&self, path: &Path) -> &[usize] {
-        self.leaves.get(path).map_or(&[], Vec::as_slice)
-    }
-
     /// Puts a template at the end of a path.
-    pub(super) fn add(&mut self, path: Path, template: usize) {
-        let leaf = self.leaves.entry(path).or_default();
-        if leaf.is_empty() {
+    pub(super) fn add(&mut self, path: Path, template: usize, tokens: &[Token]) {
+        let leaf = *self.paths.entry(path).or_insert_with(|| {
             *self.children.entry(path.node).or_default() += 1;
-        }
-        leaf.push(template);
+            self.leaves.push(Leaf::default());
+            self.leaves.len() - 1
+        });
+        self.leaves[leaf].add(template, tokens);
     }
 }
 
@@ -92,70 +96,4 @@ impl Tree {
 fn places(numbers: [usize; 3]) -> u32 {
     const { assert!(MAX_TOKENS < 1 << 10) };
     numbers.iter().fold(0, |sum, n| sum << 10 | *n as u32)
-}
-
-/// How a line compares with a template.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Similarity {
-    pub(super) template: usize,
-    /// Positions where the template would have to be widened.
-    pub(super) differing: u32,
-    same: u32,
-    /// Positions that say something.
-    counted: u32,
-}
-
-impl Similarity {
-    fn of(template: usize, known: &[Token], line: &[Token], fixed: u32) -> Self {
-        let (mut same, mut widened, mut differing) = (0, 0, 0);
-        for (known, token) in known.iter().zip(line) {
-            if known == token {
-                same += u32::from(known.is_word());
-            } else if known.is_variable() {
-                widened += u32::from(token.is_word());
-            } else {
-                differing += 1;
-            }
-        }
-        let same = u32::saturating_sub(same, fixed);
-        Self {
-            template,
-            differing,
-            same,
-            counted: same + widened + differing,
-        }
-    }
-
-    /// Whether more than half of what counts is the same.
-    pub(super) fn belongs(&self) -> bool {
-        self.counted == 0 || 2 * self.same > self.counted
-    }
-
-    fn is_perfect(&self) -> bool {
-        self.same == self.counted
-    }
-
-    fn exceeds(&self, other: &Self) -> bool {
-        let (this, that) = (self.same * other.counted, other.same * self.counted);
-        this > that || this == that && self.differing < other.differing
-    }
-}
-
-/// The template most like the line, the oldest among equals. `fixed` words are equal in all.
-pub(super) fn most_similar<'a>(
-    candidates: impl Iterator<Item = (usize, &'a [Token])>,
-    line: &[Token],
-    fixed: u32,
-) -> Option<Similarity> {
-    let mut best: Option<Similarity> = None;
-    for (template, tokens) in candidates {
-        let this = Similarity::of(template, tokens, line, fixed);
-        if this.is_perfect() {
-            return Some(this);
-        }
-        if best.is_none_or(|best| this.exceeds(&best)) {
-            best = Some(this);
-        }
-    }
-    best
 }
