@@ -18,20 +18,20 @@ impl Token {
     const IS_ANCHOR: u64 = 2;
     const IS_ASIDE: u64 = 4;
 
-    fn new(text: &str, hasher: &FixedState) -> Self {
-        if text == VARIABLE {
+    fn new(text: &[u8], hasher: &FixedState) -> Self {
+        if text == VARIABLE.as_bytes() {
             return Self::VARIABLE;
         }
         let mut hash = hasher.build_hasher();
-        hash.write(text.as_bytes());
+        hash.write(text);
         let mut token = hash.finish() & !(Self::IS_WORD | Self::IS_ANCHOR | Self::IS_ASIDE);
-        if text.bytes().any(is_letter) {
+        if text.iter().any(is_letter) {
             token |= Self::IS_WORD;
         }
-        if is_level(text) || text.ends_with("[<*>]:") {
+        if is_level(text) || text.ends_with(b"[<*>]:") {
             token |= Self::IS_ANCHOR;
         }
-        if text.starts_with('[') && text.ends_with(']') {
+        if text.starts_with(b"[") && text.ends_with(b"]") {
             token |= Self::IS_ASIDE;
         }
         Self(token)
@@ -57,29 +57,54 @@ impl Token {
     }
 }
 
-fn is_letter(byte: u8) -> bool {
+fn is_letter(byte: &u8) -> bool {
     byte.is_ascii_alphabetic() || !byte.is_ascii()
 }
 
+/// Words for how serious a line is, in lower case.
+const LEVELS: [u64; 18] = [
+    packed(b"trace"),
+    packed(b"verbose"),
+    packed(b"debug"),
+    packed(b"fine"),
+    packed(b"log"),
+    packed(b"info"),
+    packed(b"notice"),
+    packed(b"warn"),
+    packed(b"warning"),
+    packed(b"err"),
+    packed(b"error"),
+    packed(b"severe"),
+    packed(b"crit"),
+    packed(b"critical"),
+    packed(b"alert"),
+    packed(b"emerg"),
+    packed(b"fatal"),
+    packed(b"panic"),
+];
+
+/// A word of at most eight letters as a number, which is compared faster; the same for upper case
+/// letters as for lower case ones.
+const fn packed(word: &[u8]) -> u64 {
+    let (mut number, mut at) = (0, 0);
+    while at < word.len() {
+        number = number << 8 | (word[at] | 0x20) as u64;
+        at += 1;
+    }
+    number
+}
+
 /// The level, bare or within punctuation, or behind a key: `[warn]`, `level=info`.
-fn is_level(text: &str) -> bool {
-    const LEVELS: [&str; 18] = [
-        "trace", "debug", "info", "notice", "warn", "warning", "err", "error", "severe", "crit",
-        "critical", "fatal", "alert", "emerg", "panic", "log", "verbose", "fine",
-    ];
-    let bytes = text.as_bytes();
-    let Some(last) = bytes.iter().rposition(|byte| is_letter(*byte)) else {
+fn is_level(text: &[u8]) -> bool {
+    let Some(last) = text.iter().rposition(is_letter) else {
         return false;
     };
-    let before = bytes[..last].iter().rposition(|byte| !is_letter(*byte));
-    let first = before.map_or(0, |at| at + 1);
+    let before = text[..last].iter().rposition(|byte| !is_letter(byte));
+    let word = &text[before.map_or(0, |at| at + 1)..=last];
     let goes_on = |byte: u8| byte.is_ascii_digit() || b"-_./$@".contains(&byte);
-    let word = &bytes[first..=last];
-    (3..=8).contains(&word.len())
-        && !before.is_some_and(|at| goes_on(bytes[at]))
-        && LEVELS
-            .iter()
-            .any(|level| word.eq_ignore_ascii_case(level.as_bytes()))
+    matches!(word.len(), 3..=8)
+        && LEVELS.contains(&packed(word))
+        && !before.is_some_and(|at| goes_on(text[at]))
 }
 
 /// Cuts masked text at its spaces. Text beyond the last token that counts is removed.
@@ -89,7 +114,7 @@ pub(super) fn cut(text: &mut String, tokens: &mut Vec<Token>, hasher: &FixedStat
         return;
     }
     let mut end = 0;
-    for part in text.split(' ').take(MAX_TOKENS) {
+    for part in text.as_bytes().split(|byte| *byte == b' ').take(MAX_TOKENS) {
         tokens.push(Token::new(part, hasher));
         end += part.len() + 1;
     }
@@ -123,7 +148,7 @@ mod tests {
             "\"level\":\"info\",",
             "<Notice>",
         ] {
-            assert!(is_level(text), "{text}");
+            assert!(is_level(text.as_bytes()), "{text}");
         }
         for text in [
             "information",
@@ -134,7 +159,7 @@ mod tests {
             "io.Error",
             "on-error:",
         ] {
-            assert!(!is_level(text), "{text}");
+            assert!(!is_level(text.as_bytes()), "{text}");
         }
     }
 }
