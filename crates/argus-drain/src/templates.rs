@@ -3,7 +3,7 @@
 //!
 //! The algorithm is Drain (P. He, J. Zhu, Z. Zheng, M. Lyu: "Drain: An Online Log Parsing Approach
 //! with Fixed Depth Tree", ICWS 2017). What surely varies in a line (numbers, addresses, times) is
-//! masked first ([`mask`] tells what and how); the masked line is cut into tokens at white space; a
+//! masked first (`templates/mask.rs` tells what and how); the masked line is cut into tokens at white space; a
 //! short way through a tree leads to the few templates the line can belong to; it goes to the most
 //! similar, or becomes a new one.
 //!
@@ -22,13 +22,15 @@
 //!
 //! # The measure
 //!
-//! In a leaf the other words are compared, position by position. Two variables, or twice the
-//! same punctuation, say nothing. A line belongs to a template when more than half of what is left
-//! is the same word, to the most similar one that fits as it is, else to the most similar; where line and template differ the template is widened to `<*>`. A place that
-//! was widened before counts against a word that stands there, so that a template can not be worn
-//! down to nothing but `<*>` by one vague line after the other. In a leaf with [`MAX_CHILDREN`]
-//! templates the most similar one takes the line, however little that is: so many lines with one
-//! beginning differ by a name, not by what they say.
+//! In a leaf the other words are compared, position by position. Two variables, or twice the same
+//! punctuation, say nothing. A template may take a line when more than half of what does say
+//! something is the same word. Among those that need not change the most similar one takes it, the
+//! oldest of equals; if there is none, the most similar of all is widened to `<*>` where it differs.
+//! A place that was widened before counts against a word that stands there, so that a template can
+//! not be worn down to nothing but `<*>` by one vague line after the other.
+//!
+//! In a leaf with [`MAX_CHILDREN`] templates the most similar one takes the line, however little
+//! that is: so many lines with one beginning differ by a name, not by what they say.
 //!
 //! # Promises
 //!
@@ -38,6 +40,7 @@
 //!   and those of a single variable, belong to the catch-all, whose pattern is `<*>`.
 //! - Of a line only [`LINE_LIMIT`] bytes and [`MAX_TOKENS`] tokens are looked at.
 //! - A line of a known template allocates nothing. No text makes it panic.
+//! - It never forgets: what came first keeps its place, also when it comes no more.
 
 mod leaf;
 mod mask;
@@ -92,8 +95,8 @@ struct Template {
 
 /// All templates seen so far, and the way from a line to its own.
 ///
-/// Takes memory for its patterns (twice their size, 20 MiB at the very worst), and none that grows
-/// with the number of lines.
+/// Takes memory for its patterns (two or three times their size; 16 MiB of patterns are the bound),
+/// and none that grows with the number of lines.
 #[derive(Debug, Default)]
 pub struct Miner {
     /// In the order of their ids.
@@ -111,7 +114,7 @@ pub struct Miner {
 impl Miner {
     /// Takes over from a miner before this one, by the patterns that were written down, in any
     /// order. An id given twice is taken once; what exceeds the bounds is left out, its id is not
-    /// given again.
+    /// given again. Costs what placing the patterns as lines would.
     pub fn recall<Text: AsRef<str>>(
         patterns: impl IntoIterator<Item = (TemplateId, Text)>,
     ) -> Self {
@@ -122,10 +125,8 @@ impl Miner {
         for (id, pattern) in patterns {
             let pattern = pattern.as_ref();
             miner.highest = miner.highest.max(id.0);
-            miner.masked.clear();
-            miner
-                .masked
-                .push_str(&pattern[..pattern.floor_char_boundary(PATTERN_LIMIT)]);
+            let end = pattern.floor_char_boundary(PATTERN_LIMIT);
+            pattern[..end].clone_into(&mut miner.masked);
             cut(&mut miner.masked, &mut miner.tokens, &miner.hasher);
             if is_catch_all(&miner.tokens) {
                 if miner.catch_all.is_none() {

@@ -238,6 +238,20 @@ fn levels_are_told_apart() {
 }
 
 #[test]
+fn a_level_stays_where_it_is() {
+    let lines = ["INFO - user a b c d e", "- INFO user a b c d e"];
+    check(&lines, &lines);
+}
+
+#[test]
+fn a_number_in_brackets_is_no_program() {
+    check(
+        &["[17]: user alice logged in", "[18]: user bob logged in"],
+        &["[<*>]: user <*> logged in"],
+    );
+}
+
+#[test]
 fn a_single_variable_and_nothing_are_lines_too() {
     let expected = [
         (1, Change::New),
@@ -294,6 +308,18 @@ fn templates_beyond_those_of_a_leaf_are_widened() {
     assert_eq!(miner.patterns().len(), MAX_CHILDREN);
     assert_eq!(miner.pattern(TemplateId(1)), Some("hello <*>"));
     places_as_before(&mut miner, &lines);
+}
+
+#[test]
+fn a_full_leaf_prefers_the_template_that_need_not_change() {
+    let mut miner = Miner::default();
+    miner.place("hello you");
+    let number = miner.place("hello 17");
+    for n in 2..MAX_CHILDREN {
+        miner.place(&format!("hello {}", "x".repeat(n)));
+    }
+    let change = Change::Known;
+    assert_eq!(miner.place("hello me"), Placed { change, ..number });
 }
 
 #[test]

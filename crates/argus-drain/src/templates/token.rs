@@ -7,7 +7,8 @@ use foldhash::fast::FixedState;
 use super::MAX_TOKENS;
 use super::mask::VARIABLE;
 
-/// A token: its hash, of which the lowest bits tell what it is. Two of 2^61 words are taken for one.
+/// A token: its hash, of which the lowest bits tell what it is. That two different tokens are taken
+/// for one has a chance of 1 in 2^61.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Token(u64);
 
@@ -27,9 +28,9 @@ impl Token {
         let mut token = hash.finish() & !(Self::IS_WORD | Self::IS_ANCHOR | Self::IS_ASIDE);
         if text.iter().any(is_letter) {
             token |= Self::IS_WORD;
-        }
-        if is_level(text) || text.ends_with(b"[<*>]:") {
-            token |= Self::IS_ANCHOR;
+            if is_level(text) || text.ends_with(b"[<*>]:") {
+                token |= Self::IS_ANCHOR;
+            }
         }
         if text.starts_with(b"[") && text.ends_with(b"]") {
             token |= Self::IS_ASIDE;
