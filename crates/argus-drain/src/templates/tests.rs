@@ -226,6 +226,14 @@ fn a_template_is_not_worn_down() {
 }
 
 #[test]
+fn a_template_of_variables_takes_no_words() {
+    check(
+        &["a 1 2 3 e", "a b c d e"],
+        &["a <*> <*> <*> e", "a b c d e"],
+    );
+}
+
+#[test]
 fn levels_are_told_apart() {
     check(
         &[
