@@ -3,9 +3,9 @@
 //!
 //! The algorithm is Drain (P. He, J. Zhu, Z. Zheng, M. Lyu: "Drain: An Online Log Parsing Approach
 //! with Fixed Depth Tree", ICWS 2017). What surely varies in a line (numbers, addresses, times) is
-//! masked first (`templates/mask.rs` tells what and how); the masked line is cut into tokens at white space; a
-//! short way through a tree leads to the few templates the line can belong to; it goes to the most
-//! similar, or becomes a new one.
+//! masked first (`templates/mask.rs` tells what and how); the masked line is cut into tokens at
+//! white space; a short way through a tree leads to the few templates the line can belong to; it
+//! goes to the most similar, or becomes a new one.
 //!
 //! # The tree
 //!
@@ -17,17 +17,17 @@
 //! - the first word after it, with its position. Variables, punctuation and what stands in brackets
 //!   (`[main]`) are no words here.
 //!
-//! An inner node tells up to [`MAX_CHILDREN`] first words apart; any further one counts as variable,
-//! and the next word is asked instead.
+//! An inner node tells up to [`MAX_CHILDREN`] first words apart; any further one counts as
+//! variable, and the next word is asked instead.
 //!
 //! # The measure
 //!
 //! In a leaf the other words are compared, position by position. Two variables, or twice the same
 //! punctuation, say nothing. A template may take a line when more than half of what does say
 //! something is the same word. Among those that need not change the most similar one takes it, the
-//! oldest of equals; if there is none, the most similar of all is widened to `<*>` where it differs.
-//! A place that was widened before counts against a word that stands there, so that a template can
-//! not be worn down to nothing but `<*>` by one vague line after the other.
+//! oldest of equals; if there is none, the most similar of all is widened to `<*>` where it
+//! differs. A place that was widened before counts against a word that stands there, so that a
+//! template can not be worn down to nothing but `<*>` by one vague line after the other.
 //!
 //! In a leaf with [`MAX_CHILDREN`] templates the most similar one takes the line, however little
 //! that is: so many lines with one beginning differ by a name, not by what they say.

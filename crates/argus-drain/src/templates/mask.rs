@@ -6,8 +6,8 @@
 //! `uid=0` becomes `uid=<*>`. `. - / _ : + % @ # $ \ * ~ ^` belong to the piece they stand in, so
 //! that addresses, times, paths and versions are one each. Then
 //!
-//! - a piece with a digit is variable, without the `:` or `.` at its end: numbers, sizes, durations,
-//!   times, addresses, UUIDs, `blk_-1608`, `/var/log/app.1`, `worker-3`;
+//! - a piece with a digit is variable, without the `:` or `.` at its end: numbers, sizes,
+//!   durations, times, addresses, UUIDs, `blk_-1608`, `/var/log/app.1`, `worker-3`;
 //! - `word:` before it stays: `App.java:27` becomes `App.java:<*>`;
 //! - eight hexadecimal letters and more are a number;
 //! - names of months and days are variable within a date, `AM` and `PM` behind a time;
