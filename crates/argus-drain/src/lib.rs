@@ -28,6 +28,7 @@ pub mod fold;
 pub mod intake;
 pub mod notify;
 pub mod observer;
+pub mod templates;
 
 mod captured;
 mod collector;
