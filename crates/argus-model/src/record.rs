@@ -38,11 +38,13 @@ pub enum Kind {
     Sample = 13,
     ProcessEvent = 14,
     Stack = 15,
+    LogFile = 16,
+    LogPosition = 17,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Anchor,
         Self::Name,
         Self::Process,
@@ -58,6 +60,8 @@ impl Kind {
         Self::Sample,
         Self::ProcessEvent,
         Self::Stack,
+        Self::LogFile,
+        Self::LogPosition,
     ];
 
     /// The kind with this number on disk.
@@ -70,7 +74,7 @@ impl Kind {
     pub const fn is_bookkeeping(self) -> bool {
         matches!(
             self,
-            Self::Anchor | Self::Name | Self::Process | Self::Subject | Self::Gap
+            Self::Anchor | Self::Name | Self::Process | Self::Subject | Self::LogFile | Self::Gap
         )
     }
 }
@@ -331,6 +335,21 @@ pub enum Record<'a> {
         span: SpanNumber,
         /// Severity word where known, empty otherwise.
         level: &'a str,
+        /// Where it ended in a followed file.
+        place: LogPlace,
+        /// What it means, where that was made out.
+        meaning: LogMeaning<'a>,
+    },
+    /// The content of a log file is given a number; holds for its chunk generation.
+    LogFile(u32, LogFileInfo<'a>),
+    /// A log file is read from here on: a place without a line.
+    LogPosition {
+        /// Whose it is: a subject's number.
+        subject: u32,
+        /// When.
+        at: Monotonic,
+        /// Where.
+        place: LogPlace,
     },
     /// CPU, memory, and threads of a process.
     Sample {
@@ -416,6 +435,8 @@ impl Record<'_> {
             Self::Sample { .. } => Kind::Sample,
             Self::ProcessEvent { .. } => Kind::ProcessEvent,
             Self::Stack { .. } => Kind::Stack,
+            Self::LogFile(..) => Kind::LogFile,
+            Self::LogPosition { .. } => Kind::LogPosition,
         }
     }
 
@@ -476,7 +497,9 @@ pub fn encode_text_key(out: &mut Encoder<'_>, key: &str) -> Result<(), Full> {
 
 mod decode;
 mod encode;
+mod log;
 pub use encode::{Head, OutcomeHead, span_end_head, span_start_head};
+pub use log::{LogFileInfo, LogIds, LogMeaning, LogPlace};
 
 impl<'a> Record<'a> {
     /// Reads the payload of a record of this kind.

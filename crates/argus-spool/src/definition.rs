@@ -1,9 +1,9 @@
-//! Names and subjects: numbered once per process, written once per chunk generation.
+//! Names, subjects and log files: numbered once per process, written once per chunk generation.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use argus_model::codec::{Encoder, Full};
-use argus_model::record::SubjectInfo;
+use argus_model::record::{LogFileInfo, SubjectInfo};
 use argus_model::{Kind, NameNumber, NameText, Record};
 
 /// Something that other records name by its number.
@@ -26,14 +26,19 @@ enum Body {
         parent_pid: u32,
         parent_start_ticks: u64,
     },
+    LogFile {
+        path: String,
+        /// Without its path.
+        info: LogFileInfo<'static>,
+    },
 }
 
 // Survives a fork: what was defined in the parent means the same in the child.
 static NEXT_NAME: AtomicU32 = AtomicU32::new(1);
 /// Far from the names': those are few and live as long as the program, so that a table by number
-/// tells which are written; subjects come and go without end.
-static NEXT_SUBJECT: AtomicU32 = AtomicU32::new(FIRST_SUBJECT);
-const FIRST_SUBJECT: u32 = 1 << 31;
+/// tells which are written; subjects and log files come and go without end.
+static NEXT_PASSING: AtomicU32 = AtomicU32::new(FIRST_PASSING);
+const FIRST_PASSING: u32 = 1 << 31;
 
 /// Gives a name its number. The memory is never freed: keep one per function, never one per call.
 pub fn define(name: NameText) -> &'static Definition {
@@ -55,24 +60,36 @@ pub fn describe(subject: &SubjectInfo<'_>) -> Definition {
         parent_pid: subject.parent_pid,
         parent_start_ticks: subject.parent_start_ticks,
     };
-    Definition {
-        number: NEXT_SUBJECT.fetch_add(1, Ordering::Relaxed),
-        body,
-    }
+    Definition::passing(body)
+}
+
+/// Gives the content of a log file its number. Keep one per content, for as long as it is read.
+pub fn describe_log_file(file: &LogFileInfo<'_>) -> Definition {
+    Definition::passing(Body::LogFile {
+        path: file.path.to_owned(),
+        info: LogFileInfo { path: "", ..*file },
+    })
 }
 
 impl Definition {
+    fn passing(body: Body) -> Self {
+        Self {
+            number: NEXT_PASSING.fetch_add(1, Ordering::Relaxed),
+            body,
+        }
+    }
+
     /// The number, as other records carry it.
     #[inline]
     pub fn number(&self) -> NameNumber {
         NameNumber(self.number)
     }
 
-    /// The name's text; nothing for a subject.
+    /// The name's text; nothing for what is no name.
     pub fn name(&self) -> Option<&NameText> {
         match &self.body {
             Body::Name(name) => Some(name),
-            Body::Subject { .. } => None,
+            Body::Subject { .. } | Body::LogFile { .. } => None,
         }
     }
 
@@ -80,6 +97,7 @@ impl Definition {
         match self.body {
             Body::Name(_) => Kind::Name,
             Body::Subject { .. } => Kind::Subject,
+            Body::LogFile { .. } => Kind::LogFile,
         }
     }
 
@@ -110,6 +128,10 @@ impl Definition {
                     parent_start_ticks: *parent_start_ticks,
                 };
                 Record::Subject(self.number, info).encode(out)
+            }
+            Body::LogFile { path, info } => {
+                let info = LogFileInfo { path, ..*info };
+                Record::LogFile(self.number, info).encode(out)
             }
         }
     }

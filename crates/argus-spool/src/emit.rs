@@ -29,6 +29,19 @@ pub enum Appended {
     Disabled,
 }
 
+/// What became of a record that can be offered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It survives any death of this process.
+    Accepted,
+    /// There is no room for it now. It is not counted: who reads a file stops reading instead.
+    NoRoom,
+    /// It can never fit; it is counted.
+    Lost,
+    /// Recording is off.
+    Disabled,
+}
+
 impl Appended {
     /// The number of a span whose start this became.
     #[inline]
@@ -202,6 +215,19 @@ pub fn append(
     body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
 ) -> Appended {
     Thread::mine().append(kind, weight, definitions, body)
+}
+
+/// Appends a record of the calling thread if there is room for it.
+pub fn offer(
+    kind: Kind,
+    definitions: &[&Definition],
+    body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+) -> Offered {
+    let offered = Thread::mine().write(|pen| pen.offer(kind, definitions, body));
+    offered.unwrap_or_else(|refused| match refused {
+        Refused::Disabled => Offered::Disabled,
+        Refused::Lost(_) => Offered::NoRoom,
+    })
 }
 
 /// [`Thread::span_start`] for the calling thread.

@@ -131,8 +131,8 @@ mod writer;
 #[cfg(debug_assertions)]
 pub use clock::shift_wall_clock;
 pub use clock::{boot_anchor, monotonic_now, source as clock_source};
-pub use definition::{Definition, define, describe};
-pub use emit::{Appended, Weight, append, append_in_order, span_end, span_start};
+pub use definition::{Definition, define, describe, describe_log_file};
+pub use emit::{Appended, Offered, Weight, append, append_in_order, offer, span_end, span_start};
 pub use flush::{Flushed, flush};
 pub use life::life;
 pub use process::{Configuration, Stats, configure, disabled, stats};

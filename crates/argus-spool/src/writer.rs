@@ -16,7 +16,7 @@ use argus_model::{Kind, Monotonic, Record, SpanNumber};
 use crate::chunk::Chunk;
 use crate::clock::{ThreadClock, Tick};
 use crate::definition::Definition;
-use crate::emit::{Appended, Weight};
+use crate::emit::{Appended, Offered, Weight};
 use crate::fork::{ForkPage, page};
 use crate::format::{
     self, FIRST_RECORD, MAX_CHUNK, MIN_CHUNK, RECORD_HEAD, RECORDS, SMALLEST_RECORD,
@@ -72,9 +72,9 @@ pub(crate) struct Writer {
     wanted: u32,
     /// By definition number: the generation serial in which it was last defined.
     defined: Vec<u32>,
-    /// The subjects that were defined in the generation with the serial `subjects_of`.
-    subjects: BTreeSet<u32>,
-    subjects_of: u32,
+    /// What comes and goes, as defined in the generation with the serial `passing_of`.
+    passing: BTreeSet<u32>,
+    passing_of: u32,
     serial: u32,
     /// Until when not to look for room again, and why there was none.
     no_room: Option<(u64, LossReason)>,
@@ -142,8 +142,8 @@ impl Writer {
             opened_at: Monotonic::default(),
             wanted: MIN_CHUNK,
             defined: Vec::new(),
-            subjects: BTreeSet::new(),
-            subjects_of: 0,
+            passing: BTreeSet::new(),
+            passing_of: 0,
             serial: 0,
             no_room: None,
             sleeping: process.control.sleeping(),
@@ -206,12 +206,50 @@ impl Writer {
     #[inline]
     fn append_at(
         &mut self,
+        reading: (Monotonic, Tick),
+        kind: Kind,
+        weight: Weight,
+        definitions: &[&Definition],
+        body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Appended {
+        match self.try_append(reading, kind, weight, definitions, body) {
+            Ok(()) => Appended::Accepted,
+            Err(reason) => {
+                self.page.lose(weight, reason, reading.0);
+                Appended::Lost
+            }
+        }
+    }
+
+    /// Appends one record if there is room for it; otherwise nothing is lost, and nothing counted.
+    /// What can never fit is lost.
+    pub(crate) fn offer(
+        &mut self,
+        kind: Kind,
+        definitions: &[&Definition],
+        body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
+    ) -> Offered {
+        let reading = self.clock.now();
+        match self.try_append(reading, kind, Weight::Normal, definitions, body) {
+            Ok(()) => Offered::Accepted,
+            Err(LossReason::TooLarge) => {
+                self.page
+                    .lose(Weight::Normal, LossReason::TooLarge, reading.0);
+                Offered::Lost
+            }
+            Err(_) => Offered::NoRoom,
+        }
+    }
+
+    #[inline]
+    fn try_append(
+        &mut self,
         (now, tick): (Monotonic, Tick),
         kind: Kind,
         weight: Weight,
         definitions: &[&Definition],
         mut body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
-    ) -> Appended {
+    ) -> Result<(), LossReason> {
         let mut least = MIN_CHUNK;
         // A loop and not a call with `body`: its captures can then stay in registers.
         let written = loop {
@@ -229,15 +267,12 @@ impl Writer {
         if tick == Tick::StretchOver {
             self.look_around();
         }
-        if let Err(reason) = written {
-            self.page.lose(weight, reason, now);
-            return Appended::Lost;
-        }
+        written?;
         if !kind.is_bookkeeping() {
             self.count_accepted();
         }
         self.nudge();
-        Appended::Accepted
+        Ok(())
     }
 
     /// Wakes the collector if it sleeps.
@@ -288,8 +323,8 @@ impl Writer {
     #[cold]
     fn define_first(&mut self, definition: &Definition, limit: u32) -> Result<(), Full> {
         let index = definition.number().0 as usize;
-        if definition.kind() == Kind::Subject {
-            return self.define_subject(definition, limit);
+        if matches!(definition.kind(), Kind::Subject | Kind::LogFile) {
+            return self.define_passing(definition, limit);
         }
         self.write(definition.kind(), limit, |out| definition.encode(out))?;
         if self.defined.len() <= index {
@@ -299,16 +334,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Subjects come and go: those of a generation are kept in a set that ends with it.
-    fn define_subject(&mut self, definition: &Definition, limit: u32) -> Result<(), Full> {
-        if self.subjects_of != self.serial {
-            self.subjects.clear();
-            self.subjects_of = self.serial;
+    /// Subjects and log files come and go: those of a generation are kept in a set that ends with it.
+    fn define_passing(&mut self, definition: &Definition, limit: u32) -> Result<(), Full> {
+        if self.passing_of != self.serial {
+            self.passing.clear();
+            self.passing_of = self.serial;
         }
         let number = definition.number().0;
-        if !self.subjects.contains(&number) {
-            self.write(Kind::Subject, limit, |out| definition.encode(out))?;
-            self.subjects.insert(number);
+        if !self.passing.contains(&number) {
+            self.write(definition.kind(), limit, |out| definition.encode(out))?;
+            self.passing.insert(number);
         }
         Ok(())
     }

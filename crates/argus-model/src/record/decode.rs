@@ -1,8 +1,8 @@
 //! Bytes to records. The bytes may be anything: what does not parse is malformed, never a panic.
 
 use super::{
-    Fields, Gap, Kind, LogSource, LossReason, Outcome, ProcessInfo, Record, SubjectInfo,
-    ThreadState, anchor,
+    Fields, Gap, Kind, LossReason, Outcome, ProcessInfo, Record, SubjectInfo, ThreadState, anchor,
+    log,
 };
 use crate::codec::{Decoder, Malformed};
 use crate::identity::SpanNumber;
@@ -68,7 +68,7 @@ pub(super) fn record<'a>(kind: Kind, input: &mut Decoder<'a>) -> Result<Record<'
             data: input.text()?,
         },
         Kind::Subject => Record::Subject(word, subject(input)?),
-        Kind::Log => log(word, input)?,
+        Kind::Log | Kind::LogFile | Kind::LogPosition => log::decode(kind, word, input)?,
         Kind::Sample => Record::Sample {
             subject: word,
             at: moment(input)?,
@@ -153,18 +153,5 @@ fn process_event<'a>(subject: u32, input: &mut Decoder<'a>) -> Result<Record<'a>
         exit_code: known.then_some(code),
         event_type: input.text()?,
         detail: added(input, Decoder::text)?,
-    })
-}
-
-fn log<'a>(subject: u32, input: &mut Decoder<'a>) -> Result<Record<'a>, Malformed> {
-    Ok(Record::Log {
-        subject,
-        at: moment(input)?,
-        span: SpanNumber(input.u64()?),
-        source: LogSource::from_byte(input.u8()?),
-        altered: input.u8()? != 0,
-        level: input.text()?,
-        path: input.text()?,
-        line: input.text()?,
     })
 }

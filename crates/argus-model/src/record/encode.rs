@@ -1,6 +1,6 @@
 //! Records to bytes.
 
-use super::{Fields, Gap, Outcome, ProcessInfo, Record, SubjectInfo};
+use super::{Fields, Gap, Outcome, ProcessInfo, Record, SubjectInfo, log};
 use crate::codec::{Encoder, Full};
 use crate::identity::SpanNumber;
 use crate::name::NameNumber;
@@ -122,8 +122,10 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
             out.text(data)
         }
         Record::Subject(number, info) => subject(*number, info, out),
+        Record::LogFile(number, info) => log::encode_info(*number, info, out),
         Record::Metric { .. }
         | Record::Log { .. }
+        | Record::LogPosition { .. }
         | Record::Sample { .. }
         | Record::ProcessEvent { .. }
         | Record::Stack { .. } => observed(record, out),
@@ -134,6 +136,7 @@ pub(super) fn record(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), F
 fn observed(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
     let (Record::Metric { subject, at, .. }
     | Record::Log { subject, at, .. }
+    | Record::LogPosition { subject, at, .. }
     | Record::Sample { subject, at, .. }
     | Record::ProcessEvent { subject, at, .. }
     | Record::Stack { subject, at, .. }) = record
@@ -155,22 +158,7 @@ fn observed(record: &Record<'_>, out: &mut Encoder<'_>) -> Result<(), Full> {
             out.text(unit)?;
             out.bytes(attributes.0)
         }
-        Record::Log {
-            source,
-            path,
-            line,
-            altered,
-            span,
-            level,
-            ..
-        } => {
-            out.u64(span.0)?;
-            out.u8(*source as u8)?;
-            out.u8(u8::from(*altered))?;
-            out.text(level)?;
-            out.text(path)?;
-            out.text(line)
-        }
+        Record::Log { .. } | Record::LogPosition { .. } => log::encode(record, out),
         Record::Sample {
             cpu_percent,
             rss_bytes,

@@ -124,6 +124,30 @@ fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
             altered: true,
             span: number,
             level: "error",
+            place: LogPlace {
+                file: 5,
+                end: 1 << 33,
+            },
+            meaning: LogMeaning {
+                said_at: Some(Timestamp::from_nanos(7)),
+                message: "not a part of the line",
+                ..LogMeaning::default()
+            },
+        },
+        Record::LogFile(
+            5,
+            LogFileInfo {
+                path: "/var/log/x",
+                inode: 9,
+                born_ns: -1,
+                head_bytes: 256,
+                ..LogFileInfo::default()
+            },
+        ),
+        Record::LogPosition {
+            subject: 2,
+            at,
+            place: LogPlace { file: 5, end: 0 },
         },
         Record::Sample {
             subject: 2,
