@@ -121,7 +121,8 @@ fn leaf(out: &mut String, value: &Value, rendered: &mut String) {
     }
 }
 
-fn text(out: &mut String, value: &str) {
+/// Appends a text as JSON has it.
+pub(crate) fn text(out: &mut String, value: &str) {
     out.push('"');
     // Without a way out of the loop the compiler looks at many bytes at once.
     let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');

@@ -2,6 +2,7 @@
 
 mod commit;
 mod obituary;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
@@ -23,6 +24,7 @@ use crate::intake::{Intake, size_on_disk};
 use crate::notify::Followers;
 use crate::observer::Observer;
 use obituary::Obituaries;
+use templates::Templates;
 
 /// The pause between two looks while records flow.
 const PACE: Duration = Duration::from_millis(5);
@@ -101,6 +103,7 @@ pub struct Collector {
     /// Processes that somebody samples from outside, and when that was last seen.
     observed: HashMap<RunKey, Instant>,
     obituaries: Obituaries,
+    templates: Templates,
     accounted_at: Option<Instant>,
     pruned_at: Option<Instant>,
     /// Whether the last slice left something to remove.
@@ -154,6 +157,7 @@ impl Collector {
             sampled_at: Instant::now(),
             observed: HashMap::new(),
             obituaries: Obituaries::default(),
+            templates: Templates::default(),
             accounted_at: None,
             pruned_at: None,
             pruning: Rest::Nothing,
@@ -191,6 +195,7 @@ impl Collector {
         let found = producers(&self.options.place.spool())?;
         let bytes = found.iter().map(|(_, folder)| size_on_disk(folder)).sum();
         self.control.set_allocated(bytes);
+        self.templates = Templates::recall(self.sink.log_templates()?);
         for producer in self.sink.unended_producers()? {
             let has_spool = found.iter().any(|(found, _)| *found == producer);
             if !has_spool && self.here.judge(producer) == Life::Dead {
@@ -278,6 +283,7 @@ impl Collector {
         }
         self.sample(now, &mut batch);
         batch.forgotten.append(&mut self.removed);
+        self.templates.assign(&mut batch);
         self.account(now, &mut batch);
         if !batch.is_empty() {
             self.commit(&batch)?;

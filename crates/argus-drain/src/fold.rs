@@ -15,8 +15,8 @@ use argus_model::time::ClockAnchor;
 use argus_model::{Kind, Monotonic, NameKind, NameText, ProducerId, SpanKey, SpanNumber};
 use argus_spool::read::{Phase, RawRecord};
 use argus_store::batch::{
-    Batch, GapRow, LedgerDelta, OpenSpan, Parent, ProducerRow, RunKey, SessionEventRow, SpanRow,
-    Status, Subject, Thread,
+    Batch, GapRow, LedgerDelta, LogFile, OpenSpan, Parent, ProducerRow, RunKey, SessionEventRow,
+    SpanRow, Status, Subject, Thread,
 };
 
 use argus_store::sink::KnownProducer;
@@ -173,6 +173,17 @@ impl Fold {
                     parent: Parent::known(info.parent_pid, info.parent_start_ticks),
                 };
                 chunk.subjects.insert(number, Arc::new(subject));
+            }
+            Record::LogFile(number, info) => {
+                let file = LogFile {
+                    path: info.path.to_owned(),
+                    device: info.device,
+                    inode: info.inode,
+                    born_ns: info.born_ns,
+                    head_bytes: info.head_bytes,
+                    head_hash: info.head_hash,
+                };
+                chunk.files.insert(number, Arc::new(file));
             }
             Record::Process(info) => {
                 self.subject = Arc::new(Subject {

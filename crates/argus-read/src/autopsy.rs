@@ -298,7 +298,7 @@ impl Asked<'_> {
 
     fn logs(&self, limit: usize) -> Result<Newest<StoredLog>, ReadError> {
         let page = Page::newest(limit.saturating_add(1));
-        let rows = self.store.logs(&self.filter(self.begun()), page)?;
+        let rows = self.store.logs(&self.filter(self.begun()).into(), page)?;
         Ok(newest(rows, limit))
     }
 

@@ -201,6 +201,73 @@ pub struct LogRow {
     pub span: Option<SpanKey>,
     /// Some of its bytes were replaced or cut.
     pub altered: bool,
+    /// Of a line of a followed file: the offset behind it.
+    pub offset: Option<u64>,
+    /// What it means, where that was made out.
+    pub meaning: Option<Box<LogMeaning>>,
+    /// The template that it fits.
+    pub template: Option<i64>,
+}
+
+/// What a log line means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogMeaning {
+    /// The time that the line itself tells.
+    pub said_at: Option<Timestamp>,
+    /// What it says, without time, level and the like.
+    pub message: Option<String>,
+    /// How many lines it stands behind the first of its event; 0 for a first line.
+    pub continues: u32,
+    /// The logger's name.
+    pub logger: Option<String>,
+    /// What else it tells: a JSON object.
+    pub attributes: Option<String>,
+    /// Ids by which it belongs to other lines: name and value.
+    pub ids: Vec<(String, String)>,
+}
+
+/// The content of a log file: which file, and how it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct LogFile {
+    /// The path that is followed.
+    pub path: String,
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// When the file was made, in nanoseconds since the Unix epoch; 0 when that is not known.
+    pub born_ns: i64,
+    /// How many bytes of its beginning were looked at.
+    pub head_bytes: u32,
+    /// Their hash.
+    pub head_hash: u64,
+}
+
+/// Up to where the lines of a log file are stored, committed with them. Of a content the furthest
+/// position counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPosition {
+    /// When the last of them was captured.
+    pub at: Timestamp,
+    /// In which content.
+    pub file: Arc<LogFile>,
+    /// So many bytes.
+    pub offset: u64,
+}
+
+/// Lines of one template, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTemplate {
+    /// Its id.
+    pub id: i64,
+    /// The text they have in common, `<*>` standing for what varies.
+    pub pattern: String,
+    /// How many more lines fit it.
+    pub count: u64,
+    /// When the first of them was captured.
+    pub first: Timestamp,
+    /// When the last of them was captured.
+    pub last: Timestamp,
 }
 
 /// Something that happened to a process.
@@ -392,6 +459,10 @@ pub struct Batch {
     pub samples: Vec<SampleRow>,
     /// Log lines.
     pub logs: Vec<LogRow>,
+    /// How far log files have been read.
+    pub log_positions: Vec<LogPosition>,
+    /// Templates of lines, with what their counts grow by.
+    pub log_templates: Vec<LogTemplate>,
     /// Process events.
     pub process_events: Vec<ProcessEventRow>,
     /// Readings of named quantities.
@@ -428,6 +499,8 @@ impl Batch {
             && self.ended.is_empty()
             && self.samples.is_empty()
             && self.logs.is_empty()
+            && self.log_positions.is_empty()
+            && self.log_templates.is_empty()
             && self.process_events.is_empty()
             && self.metrics.is_empty()
             && self.stacks.is_empty()

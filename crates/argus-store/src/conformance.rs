@@ -5,6 +5,7 @@
 //! open readers of the same store.
 
 pub(crate) mod fixture;
+mod logs;
 mod observed;
 mod pages;
 mod retention;
@@ -94,6 +95,12 @@ laws! {
         spans_are_found_by_time_whatever_their_order,
         a_program_that_fell_silent_or_speaks_rarely_is_found,
         a_search_that_is_ended_again_and_again_finds_everything;
+    logs:
+        what_a_log_line_means_is_kept,
+        lines_are_found_by_id_level_and_template,
+        templates_count_over_commits,
+        positions_of_log_files_never_go_back,
+        of_a_path_only_so_many_contents_are_remembered;
     observed:
         samples_logs_events_and_metrics_read_back,
         rows_about_processes_are_filtered,

@@ -4,6 +4,7 @@
 //! in commit order, so that following ([`Order::Oldest`] after the last id seen) misses nothing and
 //! paging deep costs no more than the first page. No query holds a transaction over 100 ms.
 
+mod logs;
 mod which;
 
 use std::ops::ControlFlow;
@@ -17,6 +18,8 @@ use crate::batch::{CollectorState, Parent, RunKey, Status};
 use crate::engine::death;
 use crate::error::ReadError;
 
+pub(crate) use logs::words_from;
+pub use logs::{LogFilter, StoredLog, StoredLogPosition, StoredLogTemplate};
 pub use which::{ChosenRun, WhichRun};
 
 /// Which end of a listing comes first.
@@ -228,29 +231,6 @@ pub struct StoredSample {
     pub threads: u32,
     /// What else is known of it.
     pub measures: Measures,
-}
-
-/// A row of `log_entries`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredLog {
-    /// Commit order.
-    pub id: i64,
-    /// When it was captured.
-    pub at: Timestamp,
-    /// Application name.
-    pub app_name: String,
-    /// The name the kernel gives the process.
-    pub process_name: String,
-    /// Process id.
-    pub pid: u32,
-    /// The line.
-    pub line: String,
-    /// The file it stood in.
-    pub path: Option<String>,
-    /// `file`, `stdout`, `stderr` or `logger`.
-    pub source: String,
-    /// Severity, where known.
-    pub level: Option<String>,
 }
 
 /// A row of `process_events`.
@@ -541,7 +521,13 @@ pub trait Store: Send {
     fn samples(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredSample>, ReadError>;
 
     /// Log lines.
-    fn logs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredLog>, ReadError>;
+    fn logs(&self, filter: &LogFilter, page: Page) -> Result<Vec<StoredLog>, ReadError>;
+
+    /// The positions noted for the log files of a path, the newest first.
+    fn log_positions(&self, path: &str) -> Result<Vec<StoredLogPosition>, ReadError>;
+
+    /// All templates of log lines, in the order of their ids.
+    fn log_templates(&self) -> Result<Vec<StoredLogTemplate>, ReadError>;
 
     /// Process events.
     fn process_events(

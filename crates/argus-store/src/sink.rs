@@ -4,6 +4,7 @@ use argus_model::{ProducerId, Timestamp};
 
 use crate::batch::{Batch, OpenSpan, Position, Subject};
 use crate::error::{CommitError, ReadError};
+use crate::query::StoredLogTemplate;
 use crate::retention::{Pruned, Retention};
 
 /// What the store remembers of a producer: what a collector needs that takes over.
@@ -55,6 +56,9 @@ pub trait Sink: Send {
 
     /// The spans of this producer that are open in the store.
     fn open_spans(&self, producer: ProducerId) -> Result<Vec<OpenSpan>, ReadError>;
+
+    /// The templates of log lines, in the order of their ids.
+    fn log_templates(&self) -> Result<Vec<StoredLogTemplate>, ReadError>;
 
     /// Producers that have a row and no end: after a takeover, those whose death may have been missed.
     fn unended_producers(&self) -> Result<Vec<ProducerId>, ReadError>;

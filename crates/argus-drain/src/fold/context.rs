@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use argus_model::time::ClockAnchor;
 use argus_model::{Monotonic, NameKind, NameNumber, NameText, Timestamp};
-use argus_store::batch::{Subject, Thread};
+use argus_store::batch::{LogFile, Subject, Thread};
 use foldhash::HashMap;
 
 /// A record this far ahead of the collector's clock is put back to it: on one machine there is no
@@ -19,6 +19,7 @@ pub struct ChunkContext {
     pub(super) thread: Arc<Thread>,
     pub(super) names: HashMap<NameNumber, Arc<NameText>>,
     pub(super) subjects: HashMap<u32, Arc<Subject>>,
+    pub(super) files: HashMap<u32, Arc<LogFile>>,
 }
 
 impl ChunkContext {
@@ -29,6 +30,7 @@ impl ChunkContext {
             thread: Arc::new(thread),
             names: HashMap::default(),
             subjects: HashMap::default(),
+            files: HashMap::default(),
         }
     }
 

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use argus_model::record::{LogSource, Record};
+use argus_model::Timestamp;
+use argus_model::record::{self, LogPlace, LogSource, Record};
 use argus_store::Batch;
-use argus_store::batch::{LogRow, MetricRow, ProcessEventRow, SampleRow, StackRow, Subject};
+use argus_store::batch::{
+    LogMeaning, LogPosition, LogRow, MetricRow, ProcessEventRow, SampleRow, StackRow, Subject,
+};
 
 use super::{ChunkContext, Clock, Fold};
 use crate::captured;
@@ -36,26 +39,9 @@ impl Fold {
                     attributes: captured::attributes(*attributes),
                 });
             }
-            Record::Log {
-                subject: whose,
-                at,
-                source,
-                path,
-                line,
-                altered,
-                span,
-                level,
-            } => {
-                batch.logs.push(LogRow {
-                    at: clock.wall(*at),
-                    subject: subject(whose),
-                    line: (*line).to_owned(),
-                    path: present(path),
-                    source: source_word(*source),
-                    level: present(level),
-                    span: (!span.is_none()).then(|| self.key(*span)),
-                    altered: *altered,
-                });
+            Record::Log { .. } => self.store_log(record, chunk, clock, batch),
+            Record::LogPosition { at, place, .. } => {
+                note_position(clock.wall(*at), *place, chunk, batch);
             }
             Record::Sample {
                 subject: whose,
@@ -95,6 +81,45 @@ impl Fold {
         }
     }
 
+    fn store_log(
+        &self,
+        record: &Record<'_>,
+        chunk: &ChunkContext,
+        clock: &mut Clock,
+        batch: &mut Batch,
+    ) {
+        if let Record::Log {
+            subject,
+            at,
+            source,
+            path,
+            line,
+            altered,
+            span,
+            level,
+            place,
+            meaning,
+        } = record
+        {
+            let at = clock.wall(*at);
+            let file = chunk.files.get(&place.file);
+            batch.logs.push(LogRow {
+                at,
+                subject: self.subject_of(*subject, chunk),
+                line: (*line).to_owned(),
+                path: file.map(|file| file.path.clone()).or_else(|| present(path)),
+                source: source_word(*source),
+                level: present(level),
+                span: (!span.is_none()).then(|| self.key(*span)),
+                altered: *altered,
+                offset: file.map(|_| place.end),
+                meaning: owned(meaning),
+                template: None,
+            });
+            note_position(at, *place, chunk, batch);
+        }
+    }
+
     fn store_stack(
         &self,
         record: &Record<'_>,
@@ -130,6 +155,33 @@ impl Fold {
             _ => chunk.subjects.get(&number).unwrap_or(&self.subject).clone(),
         }
     }
+}
+
+/// Lines of a file come in long runs.
+fn note_position(at: Timestamp, place: LogPlace, chunk: &ChunkContext, batch: &mut Batch) {
+    let Some(file) = chunk.files.get(&place.file) else {
+        return;
+    };
+    let (file, offset) = (Arc::clone(file), place.end);
+    match batch.log_positions.last_mut() {
+        Some(last) if Arc::ptr_eq(&last.file, &file) => *last = LogPosition { at, file, offset },
+        _ => batch.log_positions.push(LogPosition { at, file, offset }),
+    }
+}
+
+fn owned(meaning: &record::LogMeaning<'_>) -> Option<Box<LogMeaning>> {
+    let pairs = meaning.ids.iter();
+    let owned = LogMeaning {
+        said_at: meaning.said_at,
+        message: present(meaning.message),
+        continues: meaning.continues,
+        logger: present(meaning.logger),
+        attributes: present(meaning.attributes),
+        ids: pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    };
+    (*meaning != record::LogMeaning::default()).then(|| Box::new(owned))
 }
 
 fn present(text: &str) -> Option<String> {

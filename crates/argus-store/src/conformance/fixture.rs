@@ -132,6 +132,9 @@ pub(crate) fn log(pid: u32, seconds: i64, line: &str) -> LogRow {
         level: Some("INFO".into()),
         span: Some(key(pid, 1)),
         altered: false,
+        offset: None,
+        meaning: None,
+        template: None,
     }
 }
 

@@ -64,8 +64,15 @@ pub(super) fn samples_logs_events_and_metrics_read_back(bench: &mut Bench) {
         path: Some("app.log".into()),
         source: "file".into(),
         level: Some("INFO".into()),
+        ..StoredLog::default()
     };
-    assert_eq!(bench.store.logs(&filter, EVERYTHING).unwrap(), [log]);
+    assert_eq!(
+        bench
+            .store
+            .logs(&filter.clone().into(), EVERYTHING)
+            .unwrap(),
+        [log]
+    );
     let event = StoredProcessEvent {
         id: 1,
         at: at(2),
@@ -107,7 +114,7 @@ pub(super) fn rows_about_processes_are_filtered(bench: &mut Bench) {
     let check = |filter: &ProcessFilter, expected: &[i64]| {
         let store = &bench.store;
         let samples = store.samples(filter, EVERYTHING).unwrap();
-        let logs = store.logs(filter, EVERYTHING).unwrap();
+        let logs = store.logs(&filter.clone().into(), EVERYTHING).unwrap();
         let events = store.process_events(filter, EVERYTHING).unwrap();
         let metrics = store.metrics(filter, EVERYTHING).unwrap();
         let runs = store.runs(filter, EVERYTHING).unwrap();
@@ -152,8 +159,11 @@ pub(super) fn rows_about_processes_are_filtered(bench: &mut Bench) {
         text: Some("ne 3".into()),
         ..none()
     };
-    assert_eq!(bench.store.logs(&lines, EVERYTHING).unwrap()[0].id, 3);
-    let newest = bench.store.logs(&none(), Page::newest(2)).unwrap();
+    assert_eq!(
+        bench.store.logs(&lines.into(), EVERYTHING).unwrap()[0].id,
+        3
+    );
+    let newest = bench.store.logs(&none().into(), Page::newest(2)).unwrap();
     assert_eq!(newest.iter().map(|row| row.id).collect::<Vec<_>>(), [3, 2]);
     let following = bench.store.samples(&none(), Page::following(2, 9)).unwrap();
     assert_eq!(following.iter().map(|row| row.id).collect::<Vec<_>>(), [3]);

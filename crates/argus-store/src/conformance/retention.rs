@@ -9,7 +9,7 @@ use super::fixture::{
     at, described, end, event, log, metric, name, open, process_event, sample, span, stack, subject,
 };
 use crate::batch::{SampleRow, SessionEventRow, SpanRow, Status};
-use crate::query::{Page, ProcessFilter, SpanFilter, TimeRange};
+use crate::query::{LogFilter, Page, ProcessFilter, SpanFilter, TimeRange};
 use crate::retention::{Rest, Retention};
 use crate::{Batch, Store};
 
@@ -86,7 +86,7 @@ pub(super) fn what_is_older_than_its_age_goes(bench: &mut Bench) {
     assert_eq!((counts.samples, counts.logs), (1, 1));
     let (events, metrics) = (counts.process_events, counts.metrics);
     assert_eq!((events, metrics, counts.stacks), (1, 1, 1));
-    let logs = bench.store.logs(&ProcessFilter::default(), Page::newest(9));
+    let logs = bench.store.logs(&LogFilter::default(), Page::newest(9));
     assert_eq!(logs.unwrap()[0].line, "young");
     assert_eq!(prune(bench, &age(1), 10 * HOUR + 60, 30), 1, "nothing left");
 }
@@ -230,7 +230,7 @@ pub(super) fn ids_are_not_given_again(bench: &mut Bench) {
     commit(bench, 10 * HOUR);
     let spans = bench.store.spans(&SpanFilter::default(), Page::newest(99));
     assert_eq!(spans.unwrap().last().unwrap().id, 10);
-    let logs = bench.store.logs(&ProcessFilter::default(), Page::newest(9));
+    let logs = bench.store.logs(&LogFilter::default(), Page::newest(9));
     assert_eq!(logs.unwrap()[0].id, 2);
 }
 

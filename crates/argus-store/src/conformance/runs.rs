@@ -181,7 +181,9 @@ pub(super) fn rows_are_told_apart_by_their_run(bench: &mut Bench) {
         let found = [
             ids(&store.spans(&spans, page).unwrap(), |row| row.id),
             ids(&store.samples(&filter, page).unwrap(), |row| row.id),
-            ids(&store.logs(&filter, page).unwrap(), |row| row.id),
+            ids(&store.logs(&filter.clone().into(), page).unwrap(), |row| {
+                row.id
+            }),
             ids(&store.process_events(&filter, page).unwrap(), |row| row.id),
             ids(&store.metrics(&filter, page).unwrap(), |row| row.id),
             ids(&store.runs(&filter, page).unwrap(), |row| row.id),

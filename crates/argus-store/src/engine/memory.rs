@@ -4,19 +4,20 @@
 //! whole, ids rise in commit order, and nothing is lost in silence. What it does for a query is a
 //! walk through everything, so it is right before it is fast.
 
+mod logs;
 mod pruning;
 mod reading;
 mod writing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argus_model::{ProducerId, SpanKey, Timestamp};
 
 use crate::batch::{CollectorState, GapRow, OpenSpan, Position, RunKey};
 use crate::query::{
-    StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredRun, StoredSample,
-    StoredSession, StoredSpan, StoredStack,
+    StoredEvent, StoredLog, StoredLogPosition, StoredLogTemplate, StoredMetric, StoredProcessEvent,
+    StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack,
 };
 
 /// A store in memory. Clones share their contents, so that one can be written and another read.
@@ -48,6 +49,9 @@ struct Data {
     seen_open: u64,
     samples: Rows<StoredSample>,
     logs: Rows<StoredLog>,
+    log_ids: BTreeSet<(String, i64)>,
+    log_positions: Vec<StoredLogPosition>,
+    log_templates: BTreeMap<i64, StoredLogTemplate>,
     process_events: Rows<StoredProcessEvent>,
     metrics: Rows<StoredMetric>,
     stacks: Rows<StoredStack>,

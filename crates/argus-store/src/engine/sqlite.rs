@@ -13,6 +13,7 @@ mod functions;
 mod known;
 mod ledger;
 mod listing;
+mod logs;
 mod measures;
 mod moment;
 mod observed;

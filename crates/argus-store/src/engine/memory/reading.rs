@@ -11,10 +11,11 @@ use crate::engine::statistics::{self, Calls};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
-    ChosenRun, Counts, Found, FunctionStatistics, Order, Page, ProcessFilter, ProducerLedger,
-    STACKS_HOLD, SearchWatch, Searched, SpanFilter, Store, StoredEvent, StoredGap, StoredLog,
-    StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun, StoredSample, StoredSession,
-    StoredSpan, StoredStack, Table, TimeRange, WhichRun,
+    ChosenRun, Counts, Found, FunctionStatistics, LogFilter, Order, Page, ProcessFilter,
+    ProducerLedger, STACKS_HOLD, SearchWatch, Searched, SpanFilter, Store, StoredEvent, StoredGap,
+    StoredLog, StoredLogPosition, StoredLogTemplate, StoredMetric, StoredOpenSpan,
+    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack, Table,
+    TimeRange, WhichRun,
 };
 
 impl Store for Memory {
@@ -116,13 +117,23 @@ impl Store for Memory {
         Ok(cut(&data.samples, page, |row| row.id, passes))
     }
 
-    fn logs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
+    fn logs(&self, filter: &LogFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
         let data = self.data();
         let passes = |row: &StoredLog| {
-            data.is_of(filter.run, data.logs.whose(row.id))
-                && process_passes(filter, (row.at, row.pid, &row.app_name), &[&row.line])
+            let whose = (row.at, row.pid, row.app_name.as_str());
+            data.is_of(filter.of.run, data.logs.whose(row.id))
+                && process_passes(&filter.of, whose, &[&row.line])
+                && data.fits(filter, row)
         };
         Ok(cut(&data.logs, page, |row| row.id, passes))
+    }
+
+    fn log_positions(&self, path: &str) -> Result<Vec<StoredLogPosition>, ReadError> {
+        Ok(self.data().positions_of(path))
+    }
+
+    fn log_templates(&self) -> Result<Vec<StoredLogTemplate>, ReadError> {
+        Ok(self.data().log_templates.values().cloned().collect())
     }
 
     fn process_events(

@@ -11,7 +11,7 @@ use crate::batch::{
 use crate::engine::{death, session};
 use crate::error::{CommitError, ReadError};
 use crate::query::{
-    StoredEvent, StoredLog, StoredMetric, StoredProcessEvent, StoredSample, StoredSession,
+    StoredEvent, StoredLogTemplate, StoredMetric, StoredProcessEvent, StoredSample, StoredSession,
     StoredSpan, StoredStack,
 };
 use crate::retention::{Pruned, Retention};
@@ -87,6 +87,10 @@ impl Sink for Memory {
         Ok(self.data().open_of(producer))
     }
 
+    fn log_templates(&self) -> Result<Vec<StoredLogTemplate>, ReadError> {
+        Ok(self.data().log_templates.values().cloned().collect())
+    }
+
     fn unended_producers(&self) -> Result<Vec<ProducerId>, ReadError> {
         let data = self.data();
         let living = data
@@ -127,7 +131,7 @@ impl Data {
         }
     }
 
-    fn describe_run(&mut self, subject: &Subject, at: Timestamp) {
+    pub(super) fn describe_run(&mut self, subject: &Subject, at: Timestamp) {
         let run = self.run(subject.run, at);
         for (field, said) in [
             (&mut run.app_name, &subject.app_name),
@@ -214,20 +218,7 @@ impl Data {
                 measures: row.measures,
             });
         }
-        for row in &batch.logs {
-            self.describe_run(&row.subject, row.at);
-            self.logs.push_of(row.subject.run, |id| StoredLog {
-                id,
-                at: row.at,
-                app_name: row.subject.app_name.clone(),
-                process_name: row.subject.process_name.clone(),
-                pid: row.subject.run.pid,
-                line: row.line.clone(),
-                path: row.path.clone(),
-                source: row.source.to_owned(),
-                level: row.level.clone(),
-            });
-        }
+        self.apply_logs(batch);
         for row in &batch.process_events {
             self.apply_process_event(row);
         }

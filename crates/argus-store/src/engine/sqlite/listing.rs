@@ -8,6 +8,7 @@ use argus_model::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::logs;
 use super::measures;
 use super::moment::iso;
 use super::reader::or_default;
@@ -15,8 +16,8 @@ use super::runs;
 use super::walk::{Conditions, Ground, Stretch, WINDOW, stretch, walk, within};
 use crate::batch::RunKey;
 use crate::query::{
-    Page, ProcessFilter, StoredLog, StoredMetric, StoredProcessEvent, StoredRun, StoredSample,
-    TimeRange,
+    LogFilter, Page, ProcessFilter, StoredLog, StoredMetric, StoredProcessEvent, StoredRun,
+    StoredSample, TimeRange, words_from,
 };
 
 /// A table about processes.
@@ -58,27 +59,53 @@ pub(super) fn samples(
 
 pub(super) fn logs(
     connection: &Connection,
-    filter: &ProcessFilter,
+    filter: &LogFilter,
     page: Page,
 ) -> rusqlite::Result<Vec<StoredLog>> {
     let listing = Listing {
         table: "log_entries",
-        columns: "process_name, log_line, logfile_path, source, level",
+        columns: "process_name, log_line, logfile_path, source, level, said_at_ns, message, logger,
+            CASE WHEN json_valid(attributes) THEN attributes END, continues, template_id",
         text: "log_line",
     };
-    list(connection, &listing, filter, page, |row| {
-        Ok(StoredLog {
-            id: row.get(0)?,
-            at: Timestamp::from_nanos(row.get(1)?),
-            app_name: row.get(2)?,
-            pid: row.get(3)?,
-            process_name: row.get(4)?,
-            line: row.get(5)?,
-            path: row.get(6)?,
-            source: or_default(row, 7)?,
-            level: row.get(8)?,
-        })
-    })
+    let mut conditions = Conditions::default();
+    if let Some(level) = filter.level {
+        let words: Vec<_> = words_from(level).map(|word| format!("'{word}'")).collect();
+        conditions.and(&format!("level IN ({})", words.join(", ")), []);
+    }
+    if let Some(template) = filter.template {
+        conditions.and("template_id = ?", [template.into()]);
+    }
+    let places = match &filter.id {
+        Some(id) => Some(logs::with_id(connection, id)?),
+        None => None,
+    };
+    let only = places.as_deref();
+    list_where(
+        connection,
+        &listing,
+        (&filter.of, conditions, only),
+        page,
+        |row| {
+            Ok(StoredLog {
+                id: row.get(0)?,
+                at: Timestamp::from_nanos(row.get(1)?),
+                app_name: row.get(2)?,
+                pid: row.get(3)?,
+                process_name: row.get(4)?,
+                line: row.get(5)?,
+                path: row.get(6)?,
+                source: or_default(row, 7)?,
+                level: row.get(8)?,
+                said_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_nanos),
+                message: row.get(10)?,
+                logger: row.get(11)?,
+                attributes: row.get(12)?,
+                continues: or_default(row, 13)?,
+                template: row.get(14)?,
+            })
+        },
+    )
 }
 
 pub(super) fn process_events(
@@ -198,12 +225,23 @@ fn list<T>(
     listing: &Listing<'_>,
     filter: &ProcessFilter,
     page: Page,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let which = (filter, Conditions::default(), None);
+    list_where(connection, listing, which, page, read)
+}
+
+/// The rows that pass the filter and the conditions, within these stretches of ids where they are given.
+fn list_where<T>(
+    connection: &Connection,
+    listing: &Listing<'_>,
+    (filter, mut conditions, only): (&ProcessFilter, Conditions, Option<&[Stretch]>),
+    page: Page,
     mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
     let Some(reach) = reach(connection, listing.table, filter.time)? else {
         return Ok(Vec::new());
     };
-    let mut conditions = Conditions::default();
     if let Some(run) = filter.run {
         conditions.and("run_id = ?", [run.into()]);
     }
@@ -229,8 +267,9 @@ fn list<T>(
         "SELECT id, coalesce(at_ns, strftime('%s', timestamp) * 1000000000
              + substr(timestamp, 21, 3) * 1000000, 0), app_name, process_id, {columns} FROM {table}"
     );
+    let everything = [reach];
     let ground = Ground {
-        stretches: &[reach],
+        stretches: only.unwrap_or(&everything),
         window,
         map: None,
     };

@@ -11,12 +11,13 @@ use foldhash::HashMap;
 use rusqlite::{Connection, ToSql, params};
 
 use super::known::Known;
+use super::logs;
 use super::measures;
 use super::moment::iso;
 use super::runs;
 use super::stacks;
 use super::writer::Tally;
-use crate::batch::{Batch, LogRow, MetricRow, ProcessEventRow, SampleRow, Subject};
+use crate::batch::{Batch, MetricRow, ProcessEventRow, SampleRow, Subject};
 
 /// Bytes of a mebibyte, the unit of `memory_mb`.
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -32,7 +33,7 @@ pub(super) fn write(
 ) -> rusqlite::Result<()> {
     begin_runs(connection, known, batch)?;
     insert_samples(connection, known, &batch.samples)?;
-    insert_logs(connection, known, &batch.logs)?;
+    logs::insert(connection, known, batch, &mut tally.sums)?;
     insert_events(connection, known, &batch.process_events)?;
     insert_metrics(connection, known, &batch.metrics)?;
     stacks::insert(connection, known, &batch.stacks)?;
@@ -116,47 +117,6 @@ fn insert_samples(
         }
         measures::bind(&mut statement, &sample.measures)?;
         statement.raw_execute()?;
-    }
-    Ok(())
-}
-
-fn insert_logs(
-    connection: &Connection,
-    known: &mut Known,
-    logs: &[LogRow],
-) -> rusqlite::Result<()> {
-    for log in logs {
-        let run_id = runs::run_id(connection, known, &log.subject, log.at)?;
-        let span = match log.span {
-            Some(key) => Some((
-                runs::producer_id(connection, known, key.producer, log.at)?,
-                key.number.0.cast_signed(),
-            )),
-            None => None,
-        };
-        connection
-            .prepare_cached(
-                "INSERT INTO log_entries (timestamp, app_name, process_name, process_id, log_line,
-                     logfile_path, hostname, run_id, at_ns, source, level, span_producer_id,
-                     span_number, altered)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            )?
-            .execute(params![
-                iso(log.at),
-                log.subject.app_name,
-                log.subject.process_name,
-                log.subject.run.pid,
-                log.line,
-                log.path,
-                hostname(&log.subject),
-                run_id,
-                log.at.nanos(),
-                log.source,
-                log.level,
-                span.map(|(producer_id, _)| producer_id),
-                span.map(|(_, number)| number),
-                log.altered,
-            ])?;
     }
     Ok(())
 }

@@ -11,15 +11,15 @@ use argus_model::{ProducerId, SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{free_query, functions, listing, span_listing, stacks, which};
+use super::{free_query, functions, listing, logs, span_listing, stacks, which};
 use crate::batch::{CollectorState, Hold, RunKey};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
-    ChosenRun, Counts, Found, FunctionStatistics, Page, ProcessFilter, ProducerLedger, SearchWatch,
-    SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredMetric, StoredOpenSpan,
-    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack, Table,
-    TimeRange, WhichRun,
+    ChosenRun, Counts, Found, FunctionStatistics, LogFilter, Page, ProcessFilter, ProducerLedger,
+    SearchWatch, SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredLogPosition,
+    StoredLogTemplate, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun, StoredSample,
+    StoredSession, StoredSpan, StoredStack, Table, TimeRange, WhichRun,
 };
 
 /// The reading side of one file.
@@ -99,8 +99,16 @@ impl Store for Reader {
         listing::samples(&self.connection, filter, page).map_err(failed)
     }
 
-    fn logs(&self, filter: &ProcessFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
+    fn logs(&self, filter: &LogFilter, page: Page) -> Result<Vec<StoredLog>, ReadError> {
         listing::logs(&self.connection, filter, page).map_err(failed)
+    }
+
+    fn log_positions(&self, path: &str) -> Result<Vec<StoredLogPosition>, ReadError> {
+        logs::positions(&self.connection, path).map_err(failed)
+    }
+
+    fn log_templates(&self) -> Result<Vec<StoredLogTemplate>, ReadError> {
+        logs::templates(&self.connection).map_err(failed)
     }
 
     fn process_events(

@@ -50,6 +50,13 @@ impl RowHash {
         }
     }
 
+    pub(super) fn optional_integer(&mut self, number: Option<i64>) {
+        match number {
+            Some(number) => self.integer(number),
+            None => self.mix(0, NULL),
+        }
+    }
+
     pub(super) fn finish(self) -> u64 {
         fold(self.0, START)
     }

@@ -280,11 +280,16 @@ impl Table<'_> {
                     continue;
                 }
                 saved += 1;
-                if let Some(span) = span {
-                    rollups.add(span);
+                let hash = || {
                     let mut hash = RowHash::new();
                     row.iter().for_each(|value| hash.value(value.into()));
-                    changes.inserted_span(span.id, hash.finish());
+                    hash.finish()
+                };
+                if let Some(span) = span {
+                    rollups.add(span);
+                    changes.inserted_span(span.id, hash());
+                } else if let ("log_entries", Some(Value::Integer(id))) = (table, row.first()) {
+                    changes.inserted_log(*id, hash());
                 }
             }
             rollups.merge_into(connection)?;

@@ -59,6 +59,12 @@ const MIGRATIONS: &[Migration] = &[
         // Its row becomes wider.
         fills: &["totals"],
     },
+    Migration {
+        statements: include_str!("schema_7.sql"),
+        fill: |_| Ok(()),
+        // Its rows become wider.
+        fills: &["log_entries"],
+    },
 ];
 
 /// The newest version this program knows.

@@ -6,7 +6,7 @@
 //! the table up to date. So a batch costs a few small writes, whatever its size.
 //!
 //! Temporary triggers of the writer's connection note every change, so that no statement can
-//! forget it; only spans, nearly all of what is written, note their inserts by hand. Being
+//! forget it; only spans and log lines, nearly all of what is written, note their inserts by hand. Being
 //! temporary they bind nobody else: a row changed by another program is a damaged one.
 
 use std::collections::BTreeMap;
@@ -36,6 +36,10 @@ pub(super) struct Checked {
 /// Every table but `sums`. Stretches hold about a thousand rows, a few milliseconds of checking.
 pub(super) const TABLES: &[Checked] = &[
     by("spans", "id", 10),
+    by("log_entries", "id", 10),
+    by("log_ids", "log_id", 10),
+    by("log_templates", "id", 10),
+    by("log_files", "id", 10),
     by("names", "id", 10),
     by("threads", "id", 10),
     whole("open_spans"),
@@ -51,7 +55,6 @@ pub(super) const TABLES: &[Checked] = &[
     by("gaps", "producer_id", 6),
     by("spool_positions", "producer_id", 6),
     by("performance_metrics", "id", 10),
-    by("log_entries", "id", 10),
     by("process_events", "id", 10),
     by("metrics", "id", 10),
     by("stack_samples", "id", 10),
@@ -63,8 +66,9 @@ pub(super) const TABLES: &[Checked] = &[
     by("collector", "one", 10),
 ];
 
-/// The place of `spans` in [`TABLES`].
+/// The places of `spans` and `log_entries` in [`TABLES`].
 const SPANS: usize = 0;
+const LOGS: usize = 1;
 
 const fn by(table: &'static str, key: &'static str, shift: u32) -> Checked {
     Checked {
@@ -138,26 +142,36 @@ struct Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     stretches: BTreeMap<(usize, i64), Change>,
-    /// The stretch of spans written last: they come in long runs.
-    spans: (i64, Change),
+    /// The stretches of spans and of log lines written last: they come in long runs.
+    runs: [(i64, Change); 2],
 }
 
 impl Changes {
     /// Notes a new span.
     pub(super) fn inserted_span(&mut self, id: i64, hash: u64) {
-        let stretch = TABLES[SPANS].stretch(id);
-        if stretch != self.spans.0 {
-            self.close_spans();
-            self.spans.0 = stretch;
+        self.inserted(SPANS, id, hash);
+    }
+
+    /// Notes a new log line.
+    pub(super) fn inserted_log(&mut self, id: i64, hash: u64) {
+        self.inserted(LOGS, id, hash);
+    }
+
+    fn inserted(&mut self, table: usize, id: i64, hash: u64) {
+        let stretch = TABLES[table].stretch(id);
+        if stretch != self.runs[table].0 {
+            self.close_run(table);
+            self.runs[table].0 = stretch;
         }
-        self.spans.1.rows += 1;
-        self.spans.1.hash = self.spans.1.hash.wrapping_add(hash);
+        let (_, change) = &mut self.runs[table];
+        change.rows += 1;
+        change.hash = change.hash.wrapping_add(hash);
     }
 
     /// Adds what was noted elsewhere.
     pub(super) fn merge(&mut self, mut other: Self) {
-        self.close_spans();
-        other.close_spans();
+        self.close_runs();
+        other.close_runs();
         for ((table, stretch), change) in other.stretches {
             self.add(table, stretch, change);
         }
@@ -165,7 +179,7 @@ impl Changes {
 
     /// Brings the stored sums up to date.
     pub(super) fn save(mut self, connection: &Connection) -> rusqlite::Result<()> {
-        self.close_spans();
+        self.close_runs();
         for ((table, stretch), change) in self.stretches {
             if change != Change::default() {
                 save_one(connection, TABLES[table].table, stretch, change)?;
@@ -180,10 +194,15 @@ impl Changes {
         sum.hash = sum.hash.wrapping_add(change.hash);
     }
 
-    fn close_spans(&mut self) {
-        let (stretch, change) = std::mem::take(&mut self.spans);
+    fn close_runs(&mut self) {
+        self.close_run(SPANS);
+        self.close_run(LOGS);
+    }
+
+    fn close_run(&mut self, table: usize) {
+        let (stretch, change) = std::mem::take(&mut self.runs[table]);
         if change != Change::default() {
-            self.add(SPANS, stretch, change);
+            self.add(table, stretch, change);
         }
     }
 }
@@ -223,7 +242,7 @@ fn save_one(
 pub(super) struct Noted(Arc<Mutex<Changes>>);
 
 impl Noted {
-    /// Makes the connection note every change of a row, but for inserted spans.
+    /// Makes the connection note every change of a row, but for inserted spans and log lines.
     pub(super) fn watch(connection: &Connection) -> rusqlite::Result<Self> {
         let noted = Self::default();
         let notebook = noted.clone();
@@ -290,7 +309,7 @@ fn create_triggers(
         ("DELETE", &removed),
         ("UPDATE", &updated),
     ] {
-        if (index, event) == (SPANS, "INSERT") {
+        if event == "INSERT" && matches!(index, SPANS | LOGS) {
             continue;
         }
         connection.execute_batch(&format!(

@@ -12,9 +12,10 @@ use super::rollups::Rollups;
 use super::schema::{self, Found};
 use super::sums::{Changes, Noted};
 use super::wal::{Blocked, Wal};
-use super::{ledger, observed, prune, runs, sessions, spans};
+use super::{ledger, logs, observed, prune, runs, sessions, spans};
 use crate::batch::{Batch, OpenSpan, Position};
 use crate::error::{CommitError, ReadError};
+use crate::query::StoredLogTemplate;
 use crate::retention::{Pruned, Rest, Retention};
 use crate::sink::{KnownProducer, Sink};
 
@@ -235,6 +236,10 @@ impl Sink for Writer {
 
     fn open_spans(&self, producer: ProducerId) -> Result<Vec<OpenSpan>, ReadError> {
         spans::open_spans(&self.connection, producer).map_err(failed)
+    }
+
+    fn log_templates(&self) -> Result<Vec<StoredLogTemplate>, ReadError> {
+        logs::templates(&self.connection).map_err(failed)
     }
 
     fn unended_producers(&self) -> Result<Vec<ProducerId>, ReadError> {

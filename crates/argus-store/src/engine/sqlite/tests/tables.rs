@@ -67,8 +67,6 @@ fn the_first_columns_are_document_1s() {
         "idx_events_app",
         "idx_events_timestamp",
         "idx_events_type",
-        "idx_logs_app",
-        "idx_logs_process_id",
         "idx_logs_timestamp",
         "idx_metrics_app",
         "idx_metrics_process_id",
