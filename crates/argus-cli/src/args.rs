@@ -35,7 +35,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
-    Gaze(gaze::Args),
+    Gaze(Box<gaze::Args>),
     Watch(watch::Args),
     Autopsy(autopsy::Args),
     Stack(stack::Args),

@@ -194,7 +194,7 @@ impl<'a, W: Write> Export<'a, W> {
             |export, row| export.record("sample", row.id, Sample::from(row)),
         )?;
         self.pages(
-            |page| store.logs(&filter, page),
+            |page| store.logs(&filter.clone().into(), page),
             |export, row| export.record("log", row.id, Line::from(row)),
         )?;
         self.pages(

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use argus_model::Timestamp;
 use argus_model::paths::DataDir;
 use argus_observe::platform;
@@ -30,6 +30,8 @@ use crate::output;
 
 /// How long a command waits for the store to hold everything; then it shows what there is.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a command waits that cannot go on without: a full spool takes a minute to store.
+const LONG_PATIENCE: Duration = Duration::from_secs(600);
 /// How long a collector that lives is given to store something new; it stays silent when there is
 /// nothing. Emit to commit takes 40 ms at most in 95 of 100 cases.
 const GRACE: Duration = Duration::from_millis(100);
@@ -52,30 +54,54 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the store, or the folder beside it, cannot be used; nothing is changed then.
 pub(crate) fn catch_up(data: &DataDir) -> Result<()> {
-    let Some(command) = command().filter(|_| has_producers(data)) else {
+    if let Some(command) = command().filter(|_| has_producers(data)) {
+        let missing = match wait_until_stored(data, &command, PATIENCE)? {
+            Progress::CaughtUp | Progress::NoNews => return Ok(()),
+            Progress::Behind => "the collector is behind",
+            Progress::Silent => "the collector does not answer",
+        };
+        output::note(&format!(
+            "argus: {missing}; the newest records may be missing"
+        ));
+    }
+    Ok(())
+}
+
+/// Waits until the store holds what producers had written when this was called, for as long as there is
+/// progress to hope for.
+///
+/// # Errors
+/// When that cannot be waited for, or the store cannot be used.
+pub(crate) fn await_stored(data: &DataDir) -> Result<()> {
+    if !has_producers(data) {
         return Ok(());
+    }
+    let Some(command) = command() else {
+        bail!("records wait to be stored, and ARGUS_COLLECTOR is off");
     };
+    match wait_until_stored(data, &command, LONG_PATIENCE)? {
+        Progress::CaughtUp | Progress::NoNews => Ok(()),
+        Progress::Behind => bail!("the records of an earlier run are not stored yet"),
+        Progress::Silent => bail!("the collector does not answer"),
+    }
+}
+
+fn wait_until_stored(data: &DataDir, command: &Path, patience: Duration) -> Result<Progress> {
     store_if_any(data)?;
     let asked = (Instant::now(), moment::now());
-    let control = match starter::ensure(data, &command, PATIENCE) {
-        Err(StartError::Silent) => {
-            output::note("argus: the collector does not answer; the newest records may be missing");
-            return Ok(());
-        }
+    let control = match starter::ensure(data, command, PATIENCE) {
+        Err(StartError::Silent) => return Ok(Progress::Silent),
         ensured => ensured?,
     };
     loop {
         control.wake_collector();
         let waited = asked.0.elapsed();
         match progress(data, control, asked.1)? {
-            Progress::CaughtUp => return Ok(()),
-            Progress::NoNews if waited >= GRACE => return Ok(()),
-            Progress::NoNews | Progress::Behind if waited < PATIENCE => thread::sleep(ASK_EVERY),
-            Progress::NoNews | Progress::Behind => {
-                output::note("argus: the collector is behind; the newest records may be missing");
-                return Ok(());
-            }
+            Progress::NoNews if waited < GRACE => {}
+            Progress::Behind if waited < patience => {}
+            progress => return Ok(progress),
         }
+        thread::sleep(ASK_EVERY);
     }
 }
 
@@ -88,6 +114,8 @@ enum Progress {
     NoNews,
     /// There is more, or it has not begun.
     Behind,
+    /// There is none.
+    Silent,
 }
 
 fn progress(data: &DataDir, control: ControlPage, asked: Timestamp) -> Result<Progress> {

@@ -61,7 +61,7 @@ impl<'a> From<&'a StoredLog> for Line<'a> {
 /// Prints the lines.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let filter = args.listing.filter(args.grep.as_deref())?;
-    let rows = open_store(data)?.logs(&filter, args.listing.page(Some(args.cursor)))?;
+    let rows = open_store(data)?.logs(&filter.into(), args.listing.page(Some(args.cursor)))?;
     let listing = args.listing.in_reading_order(rows, Some(args.cursor));
     listing.print(args.listing.format())?;
     Ok(Exit::Fine)

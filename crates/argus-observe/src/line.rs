@@ -2,8 +2,8 @@
 //!
 //! A line is what stands before a line break (`\n` or `\r\n`); nothing else of its formatting is
 //! touched. What does not end in a line break waits for the rest, until the stream is over. Bytes
-//! that are not UTF-8 become U+FFFD, a line beyond [`MAX_BYTES`] is cut there and its rest skipped:
-//! both are flagged, so that nobody takes the copy for the original.
+//! that are not UTF-8 become U+FFFD, of a line beyond [`MAX_BYTES`] the rest is skipped: both are
+//! flagged, so that nobody takes the copy for the original.
 
 use std::borrow::Cow;
 use std::mem;
@@ -20,14 +20,21 @@ pub struct Line<'a> {
     pub altered: bool,
 }
 
+/// What became of a line that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is safe.
+    Yes,
+    /// There is no room for it now: it must be offered again.
+    NoRoom,
+}
+
 /// Splits one stream into lines.
 #[derive(Debug)]
 pub struct Splitter {
     max_bytes: usize,
-    /// The beginning of a line whose end has not been seen.
+    /// The beginning of a line whose end has not been seen, and a byte more of one that is too long.
     beginning: Vec<u8>,
-    /// The line was cut: everything up to its end is skipped.
-    skipping: bool,
 }
 
 impl Default for Splitter {
@@ -42,64 +49,91 @@ impl Splitter {
         Self {
             max_bytes: max_bytes.max(4),
             beginning: Vec::new(),
-            skipping: false,
         }
     }
 
     /// Takes the stream's next bytes and hands every line they complete to `each`.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.extend(&rest[..end], Ending::LineBreak, &mut each);
-            rest = &rest[end + 1..];
+        self.offer(bytes, |line, _| {
+            each(line);
+            Taken::Yes
+        });
+    }
+
+    /// Takes the stream's next bytes and offers every line they complete to `each`, with the number of
+    /// these bytes up to behind its line break. After a refusal nothing is kept: the stream is to be
+    /// offered again from behind the last line that was taken.
+    ///
+    /// Cost: a search for line breaks, a check for UTF-8, and no copy of a line that arrives whole.
+    pub fn offer(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>, usize) -> Taken) -> Taken {
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let taken = each(self.complete(&bytes[from..end]), end + 1);
+            self.clear();
+            if taken == Taken::NoRoom {
+                return Taken::NoRoom;
+            }
+            from = end + 1;
         }
-        if !rest.is_empty() {
-            self.extend(rest, Ending::Open, &mut each);
-        }
+        self.keep(&bytes[from..]);
+        Taken::Yes
     }
 
     /// The stream is over, or begins anew: hands out an unfinished line.
     pub fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
-        if !self.beginning.is_empty() {
-            each(whole(&self.beginning));
-        }
-        *self = Self::up_to(self.max_bytes);
+        self.offer_last(|line| {
+            each(line);
+            Taken::Yes
+        });
     }
 
-    fn extend(&mut self, bytes: &[u8], ending: Ending, each: &mut impl FnMut(Line<'_>)) {
-        if self.skipping {
-            self.skipping = ending == Ending::Open;
-            return;
+    /// Offers an unfinished line, which is kept if there is no room for it.
+    pub fn offer_last(&mut self, mut each: impl FnMut(Line<'_>) -> Taken) -> Taken {
+        if self.beginning.is_empty() {
+            return Taken::Yes;
         }
-        let room = self.max_bytes - self.beginning.len();
-        if bytes.len() > room {
-            // The byte behind the cut is needed to see whether it splits a character.
-            self.beginning.extend_from_slice(&bytes[..=room]);
-            each(cut(&self.beginning, self.max_bytes));
-            self.beginning.clear();
-            self.skipping = ending == Ending::Open;
-        } else if ending == Ending::Open {
-            self.beginning.extend_from_slice(bytes);
-        } else if self.beginning.is_empty() {
-            each(whole(bytes));
+        let taken = each(whole_or_cut(&self.beginning, self.max_bytes));
+        if taken == Taken::Yes {
+            self.clear();
+        }
+        taken
+    }
+
+    /// Forgets the beginning of a line.
+    pub fn clear(&mut self) {
+        // A long line must not keep its memory for the short ones after it.
+        if self.beginning.capacity() > 64 * 1024 {
+            mem::take(&mut self.beginning);
         } else {
-            self.beginning.extend_from_slice(bytes);
-            each(whole(&self.beginning));
-            // A long line must not keep its memory for the short ones after it.
-            if self.beginning.capacity() > 64 * 1024 {
-                mem::take(&mut self.beginning);
-            } else {
-                self.beginning.clear();
-            }
+            self.beginning.clear();
         }
+    }
+
+    /// The line that ends with these bytes.
+    fn complete<'a>(&'a mut self, bytes: &'a [u8]) -> Line<'a> {
+        if self.beginning.is_empty() {
+            return whole_or_cut(bytes, self.max_bytes);
+        }
+        self.keep(bytes);
+        whole_or_cut(&self.beginning, self.max_bytes)
+    }
+
+    /// The byte behind the longest line shows that it is too long, and whether a cut there would split
+    /// a character.
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.max_bytes + 1 - self.beginning.len();
+        self.beginning
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 
-/// How a piece of a line ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    LineBreak,
-    Open,
+fn whole_or_cut(bytes: &[u8], max_bytes: usize) -> Line<'_> {
+    let is_whole = bytes.len() <= max_bytes;
+    if is_whole {
+        whole(bytes)
+    } else {
+        cut(bytes, max_bytes)
+    }
 }
 
 fn whole(bytes: &[u8]) -> Line<'_> {
@@ -168,7 +202,7 @@ mod tests {
     fn an_unfinished_line_waits_for_its_end() {
         check(&["par", "ti", "al\nnext"], &["partial", "next"]);
         let mut splitter = Splitter::default();
-        splitter.push(b"half", |_| panic!("not complete yet"));
+        splitter.push(b"half", |_| unreachable!("it is not complete yet"));
         assert_eq!(splitter.beginning, b"half");
     }
 
@@ -205,6 +239,26 @@ mod tests {
         let lines = split(&[&long]);
         assert_eq!((lines[0].0.len(), lines[0].1), (MAX_BYTES - 1, true));
         assert!(lines[0].0.bytes().all(|byte| byte == b'x'));
+    }
+
+    #[test]
+    fn what_was_refused_and_all_behind_it_is_offered_again() {
+        let bytes = b"one\ntwo\nthree\n";
+        let mut splitter = Splitter::default();
+        let (mut taken, mut from, mut refusals) = (Vec::new(), 0, 0);
+        while from < bytes.len() {
+            let base = from;
+            splitter.offer(&bytes[base..], |line, end| {
+                refusals += 1;
+                if refusals % 2 == 1 {
+                    return Taken::NoRoom;
+                }
+                taken.push(line.text.into_owned());
+                from = base + end;
+                Taken::Yes
+            });
+        }
+        assert_eq!(taken, ["one", "two", "three"]);
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use toml::Spanned;
 
 use super::observers::Interval;
 use super::plan::{Plan, StackRate, Whom};
+use super::reading::{From, Reading};
 use values::{Words, typed};
 
 /// What is watched, each under a name of its own.
@@ -113,6 +114,9 @@ struct File {
     follow_restarts: Option<bool>,
     #[serde(default, deserialize_with = "typed")]
     stacks: Option<StackRate>,
+    from: Option<From>,
+    parse_logs: Option<bool>,
+    mask: Option<bool>,
     pss: Option<bool>,
     threads: Option<bool>,
     #[serde(default)]
@@ -137,6 +141,9 @@ struct Options {
     follow_restarts: Option<bool>,
     #[serde(default, deserialize_with = "typed")]
     stacks: Option<StackRate>,
+    from: Option<From>,
+    parse_logs: Option<bool>,
+    mask: Option<bool>,
     pss: Option<bool>,
     threads: Option<bool>,
     #[serde(default)]
@@ -194,6 +201,12 @@ impl Options {
             whom,
             app_name: Some(self.name.get_ref().clone()),
             logfiles: self.logfiles.iter().map(|path| folder.join(path)).collect(),
+            reading: Reading {
+                from: self.from.or(file.from).unwrap_or_default(),
+                parse: flag(self.parse_logs, file.parse_logs),
+                mask: flag(self.mask, file.mask).then(Vec::new),
+                ..Reading::default()
+            },
             interval: self.interval.or(file.interval).unwrap_or_default(),
             adaptive: flag(self.adaptive, file.adaptive),
             follow_children: flag(self.follow_children, file.follow_children),

@@ -1,17 +1,19 @@
 //! Where observations go: recorded first, then shown.
 
 use argus_model::Monotonic;
+use argus_model::paths::DataDir;
 use argus_observe::alarm::Transition;
 use argus_observe::sample::Reading;
 
 use super::console::{Console, Label};
 use super::recorder::{Event, Named, Recorder, Subject};
 
-/// The recorder and the console of one gaze.
+/// The recorder and the console of one gaze, and the data folder.
 #[derive(Clone, Copy)]
 pub(super) struct Desk<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) console: &'a Console,
+    pub(super) data: &'a DataDir,
 }
 
 /// Whom an observation is about.

@@ -3,22 +3,22 @@
 //! A burst of lines keeps nobody from measuring, and a plan that is changed or added does not disturb
 //! the files of the others.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use anyhow::Result;
-use argus_model::Monotonic;
-use argus_model::record::LogSource;
+use argus_model::{Level, Monotonic};
 use argus_observe::platform;
-use argus_observe::tail::{Follower, StartAt};
+use argus_observe::tail::Follower;
 use argus_observe::wake::Bell;
 
 use super::console::{self, Label};
 use super::desk::Desk;
 use super::observers;
+use super::plan::Plan;
 use super::recorder::Subject;
+use super::scribe::{Outcome, Scribe, Written};
 
 /// Whom the lines of a plan's files are about: its program's run, and later the next one.
 #[derive(Debug)]
@@ -65,12 +65,20 @@ impl Voice {
         self.errors.load(Ordering::Relaxed)
     }
 
-    fn speak(&self, line: &str) -> (Arc<Subject>, Label) {
+    /// A line has come.
+    fn hear(&self, written: &Written<'_>) {
         let now = platform::monotonic_now().nanos();
         self.heard.store(now, Ordering::Relaxed);
-        if speaks_of_an_error(line) {
+        let is_error = match written.level {
+            Some(level) => level >= Level::Error,
+            None => speaks_of_an_error(written.text),
+        };
+        if is_error {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn speaker(&self) -> (Arc<Subject>, Label) {
         self.lock().clone()
     }
 
@@ -103,19 +111,21 @@ impl<'scope> Reader<'scope> {
     /// When the process is out of descriptors.
     pub(super) fn start<'env>(
         scope: &'scope Scope<'scope, 'env>,
-        files: &[PathBuf],
+        plan: &Plan,
         voice: Voice,
         desk: Desk<'scope>,
     ) -> Result<Self> {
-        let (follower, warnings) = Follower::open(files, StartAt::End);
+        let scribe = Scribe::new(desk.recorder, &plan.reading)?;
+        let memory = plan.reading.memory(desk.data)?;
+        let start = plan.reading.start();
+        let (follower, warnings) = Follower::open_with(&plan.logfiles, start, memory);
         for warning in warnings {
             console::warn(&format!("{warning}; followed as soon as it can be read"));
         }
         let (voice, stop) = (Arc::new(voice), Arc::new(Bell::new()?));
         let thread = scope.spawn({
             let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
-            let files = files.to_vec();
-            move || read(follower, &files, &stop, &voice, desk)
+            move || read(follower, scribe, &stop, &voice, desk)
         });
         Ok(Self {
             voice,
@@ -145,13 +155,20 @@ impl Drop for Reader<'_> {
 }
 
 /// Records and shows every line until `stop` rings, and then to the files' ends.
-fn read(follower: Follower, files: &[PathBuf], stop: &Bell, voice: &Voice, desk: Desk<'_>) {
-    observers::follow(follower, stop, |file, line| {
-        let (subject, label) = voice.speak(&line.text);
-        let path = files[file].to_string_lossy();
-        let number = desk.recorder.line(&subject, LogSource::File, &path, &line);
-        desk.console.line(&label, &line.text, number);
-        desk.console.release();
+fn read(follower: Follower, mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>) {
+    observers::follow(follower, stop, |told| {
+        let (subject, label) = voice.speaker();
+        scribe.take(&subject, told, |outcome| match outcome {
+            Outcome::Written(written) => {
+                voice.hear(&written);
+                desk.console.line(&label, written.text, written.number);
+                desk.console.release();
+            }
+            Outcome::Missing(gap) => console::warn(&format!("lines are missing: {gap}")),
+            Outcome::Warning(warning) => {
+                console::warn(&format!("{warning}; followed as soon as it can be read"));
+            }
+        })
     });
 }
 

@@ -7,7 +7,9 @@
 //! the store, or says that it is not.
 
 pub(crate) mod observers;
+pub(crate) mod reading;
 pub(crate) mod recorder;
+pub(crate) mod scribe;
 
 mod config;
 mod console;
@@ -43,6 +45,7 @@ use engine::{Call, Engine, Pause};
 use notify::{NotTold, Notifier};
 use observers::Interval;
 use plan::{Plan, StackRate, Whom};
+use reading::ReadingArgs;
 use recorder::Recorder;
 use source::Source;
 
@@ -82,9 +85,11 @@ pub(crate) struct Args {
     /// Print the systemd unit that runs gaze with --config as a service, and end
     #[arg(long)]
     print_unit: bool,
-    /// Follow this log file; may be repeated
+    /// Follow this log file, or all that match a pattern ('/var/log/app/*.log'); may be repeated
     #[arg(long = "logfile", value_name = "FILE")]
     logfiles: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Measure every so many seconds; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     interval: Interval,
@@ -187,6 +192,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let desk = Desk {
         recorder: &recorder,
         console: &console,
+        data,
     };
     console.preamble(data.database());
     let (ending, tally, victim) = std::thread::scope(|scope| -> Result<_> {
@@ -300,6 +306,7 @@ impl Args {
             app_name: self.app_name.clone(),
             // Lines of a file belong to one process: the first.
             logfiles: std::mem::take(&mut logfiles),
+            reading: self.reading.reading(),
             interval: self.interval,
             adaptive: self.adaptive,
             follow_children: self.follow_children,

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use argus_model::Monotonic;
-use argus_observe::line::Line;
+use argus_observe::line::Taken;
 use argus_observe::platform;
 use argus_observe::sample::{FIRST_READING, Reading, Sampler};
-use argus_observe::tail::Follower;
+use argus_observe::tail::{Follower, Told};
 use argus_observe::wake::{Bell, wait_any};
 
 /// The time between two measurements: more than none, at most a day.
@@ -103,16 +103,16 @@ pub(crate) fn measure(
 }
 
 /// Follows log files until `stop` rings, and then to their end.
-pub(crate) fn follow(mut follower: Follower, stop: &Bell, mut each: impl FnMut(usize, Line<'_>)) {
+pub(crate) fn follow(mut follower: Follower, stop: &Bell, mut told: impl FnMut(Told<'_>) -> Taken) {
     const LONG: Duration = Duration::from_secs(3600);
     loop {
         let waited = follower.wait(LONG, Some(stop.as_fd()));
         let is_over = wait_any([stop.as_fd()], Some(Duration::ZERO));
         if waited.is_err() || !matches!(is_over, Ok([false])) {
-            follower.finish(each);
+            follower.finish(told);
             return;
         }
-        follower.read(&mut each);
+        follower.read(&mut told);
     }
 }
 

@@ -11,6 +11,7 @@ use argus_observe::process::{self, Target};
 
 use super::console;
 use super::observers::Interval;
+use super::reading::Reading;
 
 /// Whom a plan is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub(crate) struct Plan {
     /// known by again after a reload.
     pub(crate) app_name: Option<String>,
     pub(crate) logfiles: Vec<PathBuf>,
+    /// What is made of their lines.
+    pub(crate) reading: Reading,
     pub(crate) interval: Interval,
     pub(crate) adaptive: bool,
     pub(crate) follow_children: bool,

@@ -13,17 +13,17 @@ use anyhow::Result;
 use argus_model::codec::Encoder;
 use argus_model::paths::DataDir;
 use argus_model::record::{
-    Fields, LogSource, OBSERVER_RUNTIME, SubjectInfo, ThreadState, encode_text_key,
+    Fields, LogMeaning, LogPlace, LogSource, OBSERVER_RUNTIME, SubjectInfo, ThreadState,
+    encode_text_key,
 };
 use argus_model::value::encode_verbatim;
 use argus_model::{Kind, Monotonic, NameKind, NameText, Record, SpanNumber};
-use argus_observe::line::Line;
 use argus_observe::platform;
 use argus_observe::process::Target;
 use argus_observe::sample::Reading;
 use argus_spool::control::ControlPage;
 use argus_spool::place;
-use argus_spool::{Appended, Configuration, Definition, Flushed, Weight};
+use argus_spool::{Appended, Configuration, Definition, Flushed, Offered, Weight};
 
 use crate::keeper;
 use crate::open::store_if_any;
@@ -142,6 +142,37 @@ impl Subject {
     }
 }
 
+/// A log line, as it is recorded.
+#[derive(Debug)]
+pub(crate) struct LineRecord<'a> {
+    pub(crate) source: LogSource,
+    /// Where it stood; empty where `file` says it.
+    pub(crate) path: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) altered: bool,
+    pub(crate) level: &'a str,
+    pub(crate) file: Option<&'a Definition>,
+    pub(crate) place: LogPlace,
+    pub(crate) meaning: LogMeaning<'a>,
+}
+
+impl LineRecord<'_> {
+    fn record(&self, of: &Subject, at: Monotonic) -> Record<'_> {
+        Record::Log {
+            subject: of.number(),
+            at,
+            source: self.source,
+            path: self.path,
+            line: self.text,
+            altered: self.altered,
+            span: SpanNumber::NONE,
+            level: self.level,
+            place: self.place,
+            meaning: self.meaning,
+        }
+    }
+}
+
 /// What a thread is in the middle of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stack<'a> {
@@ -170,19 +201,50 @@ impl Recorder {
     }
 
     /// Records a log line that has just been captured; the record's number in this run.
-    pub(crate) fn line(&self, of: &Subject, source: LogSource, path: &str, line: &Line<'_>) -> u64 {
+    pub(crate) fn line(&self, of: &Subject, line: &LineRecord<'_>) -> u64 {
         of.lines.fetch_add(1, Ordering::Relaxed);
-        let record = Record::Log {
+        let record = line.record(of, platform::monotonic_now());
+        self.record(&[&of.definition], &record)
+    }
+
+    /// Records a line of a file if there is room; otherwise it is not lost, but has to be offered again.
+    ///
+    /// # Errors
+    /// What became of it instead.
+    pub(crate) fn offer_line(&self, of: &Subject, line: &LineRecord<'_>) -> Result<u64, Offered> {
+        let record = line.record(of, platform::monotonic_now());
+        match self.offer(of, line.file, &record) {
+            Offered::Accepted => {
+                of.lines.fetch_add(1, Ordering::Relaxed);
+                Ok(self.records.fetch_add(1, Ordering::Relaxed) + 1)
+            }
+            Offered::Lost => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                Err(Offered::Lost)
+            }
+            offered => Err(offered),
+        }
+    }
+
+    /// Records that a file is read from here on, if there is room.
+    pub(crate) fn position(&self, of: &Subject, file: &Definition, offset: u64) -> Offered {
+        let record = Record::LogPosition {
             subject: of.number(),
             at: platform::monotonic_now(),
-            source,
-            path,
-            line: &line.text,
-            altered: line.altered,
-            span: SpanNumber::NONE,
-            level: "",
+            place: LogPlace {
+                file: file.number().0,
+                end: offset,
+            },
         };
-        self.record(&[&of.definition], &record)
+        self.offer(of, Some(file), &record)
+    }
+
+    fn offer(&self, of: &Subject, file: Option<&Definition>, record: &Record<'_>) -> Offered {
+        let body = |out: &mut Encoder<'_>, _| record.encode(out);
+        match file {
+            Some(file) => argus_spool::offer(record.kind(), &[&of.definition, file], body),
+            None => argus_spool::offer(record.kind(), &[&of.definition], body),
+        }
     }
 
     /// Records what has just happened to the process; the record's number in this run.

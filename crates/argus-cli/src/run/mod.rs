@@ -13,13 +13,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
-use argus_model::record::LogSource;
 use argus_observe::child::{Child, Ended, FORWARDED, Launch, Streams};
 use argus_observe::oom::OomWatch;
 use argus_observe::platform::{self, Signals};
 use argus_observe::process;
 use argus_observe::sample::Sampler;
-use argus_observe::tail::{Follower, StartAt};
+use argus_observe::tail::Follower;
 use argus_observe::wake::Bell;
 use argus_tui::sanitize;
 
@@ -27,7 +26,9 @@ use crate::autopsy;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::gaze::observers::{self, Interval};
+use crate::gaze::reading::{Reading, ReadingArgs};
 use crate::gaze::recorder::{self, Event, Parent, Recorder, Subject};
+use crate::gaze::scribe::{Outcome, Scribe};
 use crate::gaze::{AppName, absolute};
 
 /// Start a program and record it: exit code, output, CPU, memory, what it records itself
@@ -51,6 +52,8 @@ pub(crate) struct Args {
     /// Follow this log file as well; may be repeated
     #[arg(long = "logfile", value_name = "FILE")]
     logfiles: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Measure every so many seconds; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     interval: Interval,
@@ -83,7 +86,9 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     recorder::prepare(data)?;
     // Where the files end is noted before the program can write to them.
     let logfiles: Vec<_> = args.logfiles.iter().map(|path| absolute(path)).collect();
-    let (follower, warnings) = Follower::open(&logfiles, StartAt::End);
+    let reading = args.reading.reading();
+    let memory = reading.memory(data)?;
+    let (follower, warnings) = Follower::open_with(&logfiles, reading.start(), memory);
     for warning in warnings {
         tell(&format!("{warning}; followed as soon as it can be read"));
     }
@@ -91,7 +96,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let session = Session {
         subject: Subject::new(child.target(), &app_name, parent()),
         recorder: Recorder::default(),
-        logfiles,
+        reading,
         interval: args.interval,
     };
     let pid = child.target().pid;
@@ -158,12 +163,14 @@ fn locked(kills: &Mutex<OomWatch>) -> MutexGuard<'_, OomWatch> {
 struct Session {
     subject: Subject,
     recorder: Recorder,
-    logfiles: Vec<PathBuf>,
+    reading: Reading,
     interval: Interval,
 }
 
 impl Session {
-    fn hold(&self, child: Child<'_>, follower: Follower) -> io::Result<Ended> {
+    fn hold(&self, child: Child<'_>, follower: Follower) -> Result<Ended> {
+        let mut files = Scribe::new(&self.recorder, &self.reading)?;
+        let mut output = Scribe::new(&self.recorder, &self.reading)?;
         let kills = Mutex::new(OomWatch::attach(child.target().pid));
         let begun = platform::monotonic_now();
         self.recorder.event(&self.subject, &Event::plain("started"));
@@ -178,17 +185,20 @@ impl Session {
                     });
                 });
             }
-            if !self.logfiles.is_empty() {
+            if !follower.is_empty() {
                 scope.spawn(|| {
-                    observers::follow(follower, &stop, |file, line| {
-                        let path = self.logfiles[file].to_string_lossy();
-                        let source = LogSource::File;
-                        self.recorder.line(&self.subject, source, &path, &line);
+                    observers::follow(follower, &stop, |told| {
+                        files.take(&self.subject, told, |outcome| match outcome {
+                            Outcome::Written(_) => {}
+                            Outcome::Missing(gap) => tell(&format!("lines are missing: {gap}")),
+                            Outcome::Warning(warning) => tell(&warning),
+                        })
                     });
                 });
             }
             let ended = child.relay(&mut |source, line| {
-                self.recorder.line(&self.subject, source, "", &line);
+                let stream = (source as usize, source);
+                output.line(&self.subject, stream, &line, |_| {});
             });
             stop.ring();
             let ended = ended?;

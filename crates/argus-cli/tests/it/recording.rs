@@ -181,6 +181,9 @@ pub(crate) fn log(line: &str) -> LogRow {
         level: None,
         span: None,
         altered: false,
+        offset: None,
+        meaning: None,
+        template: None,
     }
 }
 

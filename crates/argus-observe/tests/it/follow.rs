@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use argus_observe::tail::{Follower, StartAt, TailWarning};
+use argus_observe::line::Taken;
+use argus_observe::tail::{Follower, StartAt, TailWarning, Told};
 
 use crate::stranger::eventually;
 
@@ -52,15 +53,16 @@ struct Tail {
 
 impl Tail {
     fn of(follower: Follower) -> Self {
-        let lines = Vec::new();
-        Self { follower, lines }
+        Self {
+            follower,
+            lines: Vec::new(),
+        }
     }
 
     fn read(&mut self) {
         self.follower.wait(Duration::from_millis(20), None).unwrap();
         let lines = &mut self.lines;
-        self.follower
-            .read(|_, line| lines.push(line.text.into_owned()));
+        self.follower.read(|told| take(told, lines));
     }
 
     /// Reads until as many lines are there, and takes them.
@@ -73,12 +75,18 @@ impl Tail {
         assert_eq!(found, expected);
     }
 
-    fn finish(self) -> Vec<String> {
-        let mut lines = self.lines;
-        self.follower
-            .finish(|_, line| lines.push(line.text.into_owned()));
-        lines
+    fn finish(mut self) -> Vec<String> {
+        let lines = &mut self.lines;
+        self.follower.finish(|told| take(told, lines));
+        self.lines
     }
+}
+
+fn take(told: Told<'_>, lines: &mut Vec<String>) -> Taken {
+    if let Told::Line(line) = told {
+        lines.push(line.line.text.into_owned());
+    }
+    Taken::Yes
 }
 
 #[test]
@@ -230,7 +238,12 @@ fn invalid_bytes_and_endless_lines_are_flagged() {
     let mut lines = Vec::new();
     eventually("three lines", || {
         follower.wait(Duration::from_millis(20), None).unwrap();
-        follower.read(|_, line| lines.push((line.text.len(), line.altered)));
+        follower.read(|told| {
+            if let Told::Line(line) = told {
+                lines.push((line.line.text.len(), line.line.altered));
+            }
+            Taken::Yes
+        });
         (lines.len() >= 3).then_some(())
     });
     assert_eq!(lines, [(12, true), (1 << 20, true), (4, false)]);
@@ -260,7 +273,12 @@ fn several_files_are_told_apart() {
     let mut lines = Vec::new();
     eventually("both lines", || {
         follower.wait(Duration::from_millis(20), None).unwrap();
-        follower.read(|index, line| lines.push((index, line.text.into_owned())));
+        follower.read(|told| {
+            if let Told::Line(line) = told {
+                lines.push((line.source, line.line.text.into_owned()));
+            }
+            Taken::Yes
+        });
         (lines.len() == 2).then_some(())
     });
     lines.sort_unstable();

@@ -15,6 +15,7 @@ mod measure;
 mod network;
 mod pace;
 mod plugin;
+mod rotation;
 mod spawn;
 #[cfg(feature = "stacks")]
 mod stack;

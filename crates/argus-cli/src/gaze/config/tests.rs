@@ -33,6 +33,7 @@ fn the_example_says_what_it_means() {
     let expected = Plan {
         app_name: Some("Shop".into()),
         whom: Whom::Name("nginx".into()),
+        reading: Reading::default(),
         logfiles: vec![
             "/var/log/nginx/access.log".into(),
             "/var/log/nginx/error.log".into(),
@@ -58,6 +59,7 @@ fn the_example_says_what_it_means() {
         app_name: Some("Prices".into()),
         whom: Whom::CommandLine("python3 -m shop.prices".into()),
         logfiles: Vec::new(),
+        reading: Reading::default(),
         interval: "0.5".parse().unwrap(),
         adaptive: false,
         follow_children: false,

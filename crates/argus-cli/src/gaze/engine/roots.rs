@@ -216,7 +216,7 @@ impl Engine<'_, '_> {
             None if root.plan.logfiles.is_empty() => {}
             None => {
                 let voice = Voice::of(&process.subject, &process.label);
-                let reader = Reader::start(self.scope, &root.plan.logfiles, voice, self.desk)?;
+                let reader = Reader::start(self.scope, &root.plan, voice, self.desk)?;
                 root.reader = Some(reader);
             }
         }
