@@ -1,6 +1,7 @@
 //! Real programs under observation by the real `argus`, with a database of their own, and what was
 //! recorded of them: in the spool where no collector runs, in the store where one does.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -34,6 +35,8 @@ pub(crate) struct Recorded {
     pub(crate) samples: Vec<(f64, u64, u32)>,
     /// Source, path, and line, in order.
     pub(crate) lines: Vec<(String, String, String)>,
+    /// The paths of log files, by the numbers that lines name them by.
+    files: HashMap<u32, String>,
 }
 
 impl Home {
@@ -146,6 +149,10 @@ impl Recorded {
                 self.subject = (info.pid, names.0, names.1);
                 None
             }
+            Record::LogFile(number, info) => {
+                self.files.insert(*number, info.path.to_owned());
+                None
+            }
             Record::Sample { at, .. }
             | Record::Log { at, .. }
             | Record::ProcessEvent { at, .. } => Some(at.nanos()),
@@ -162,12 +169,17 @@ impl Recorded {
                 ..
             } => self.samples.push((*cpu_percent, *rss_bytes, *threads)),
             Record::Log {
-                source, path, line, ..
-            } => self.lines.push((
-                format!("{source:?}"),
-                (*path).to_owned(),
-                (*line).to_owned(),
-            )),
+                source,
+                path,
+                line,
+                place,
+                ..
+            } => {
+                let file = self.files.get(&place.file).cloned();
+                let path = file.unwrap_or_else(|| (*path).to_owned());
+                let source = format!("{source:?}");
+                self.lines.push((source, path, (*line).to_owned()));
+            }
             Record::ProcessEvent {
                 event_type,
                 exit_code,

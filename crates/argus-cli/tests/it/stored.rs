@@ -40,7 +40,8 @@ fn when_gaze_returns_its_rows_are_in_the_database() {
     assert!(said.ends_with(&format!("{saved}\n{hint}")), "{said}");
 
     let events =
-        "SELECT app_name, process_name, process_id, event_type, exit_code FROM process_events";
+        "SELECT app_name, process_name, process_id, event_type, exit_code FROM process_events
+         WHERE event_type <> 'new_log_template'";
     let event = |event_type: &str, exit_code: Option<i32>| {
         json!({"app_name": "Terrain", "process_name": "sh", "process_id": stranger.pid,
             "event_type": event_type, "exit_code": exit_code})
@@ -127,7 +128,10 @@ fn when_run_returns_its_rows_are_in_the_database() {
         lines,
         expected.map(|(source, line)| json!({"source": source, "log_line": line}))
     );
-    let events = home.rows("SELECT event_type, exit_code FROM process_events ORDER BY at_ns");
+    let events = home.rows(
+        "SELECT event_type, exit_code FROM process_events
+         WHERE event_type <> 'new_log_template' ORDER BY at_ns",
+    );
     let expected = [("started", None), ("terminated", Some(5))];
     assert_eq!(
         events,

@@ -33,10 +33,15 @@ fn the_example_says_what_it_means() {
     let expected = Plan {
         app_name: Some("Shop".into()),
         whom: Whom::Name("nginx".into()),
-        reading: Reading::default(),
+        reading: Reading {
+            from: From::Resume,
+            parse: true,
+            mask: Some(Vec::new()),
+            ..Reading::default()
+        },
         logfiles: vec![
             "/var/log/nginx/access.log".into(),
-            "/var/log/nginx/error.log".into(),
+            "/var/log/nginx/error*.log".into(),
         ],
         interval: "5".parse().unwrap(),
         adaptive: true,
@@ -122,7 +127,8 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
     refused(
         "intervall = 5\n[[target]]\nname = 'X'\npid = 12",
         "line 1: unknown key `intervall`, expected one of `interval`, `adaptive`, \
-         `follow_children`, `follow_restarts`, `stacks`, `pss`, `threads`, `alerts`, `target`",
+         `follow_children`, `follow_restarts`, `stacks`, `from`, `parse_logs`, `mask`, `pss`, \
+         `threads`, `alerts`, `target`",
     );
     refused(
         "[[target]]\nname = 'X'\npid = 12\n\n[target.alerts]\ndisk = 5",
