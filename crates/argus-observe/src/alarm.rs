@@ -13,6 +13,8 @@
 //!   log is followed, it is CPU time that is missed: a program that used none at all between two
 //!   readings has not run. A log is the better witness, because a program that waits in a loop
 //!   uses CPU without getting anywhere, so CPU counts only where there is no log.
+//! - **Log lines** that match, or are severe, are spoken of when there are so many of them within a
+//!   window (`lines`).
 //! - **What is not known changes nothing.** A value that is no number is no reading. After a pause
 //!   in the readings (see [`Level::reading`]) the minimum time begins anew, whichever way. A silence
 //!   that is noticed late, because the observer itself stood still, gets [`GRACE`]: lines that
@@ -20,14 +22,17 @@
 
 mod command;
 mod level;
+mod lines;
 
 use std::fmt;
 use std::time::Duration;
 
 use argus_model::Monotonic;
+use lines::Lines;
 
 pub use command::{Commands, Finished, MAX_RUNNING, NotStarted, Outcome, TIMEOUT};
 pub use level::{CLEAR_SHARE, Change, Hold, Level, NotAHold, NotAThreshold, Threshold};
+pub use lines::{LinePatterns, LineRate, NotAPattern};
 
 /// How long CPU must be above its threshold unless the user says otherwise: three readings at the
 /// usual interval of five seconds, so that starting up or one large request is no alert.
@@ -51,6 +56,10 @@ pub struct Rules {
     pub memory_mb: Option<Threshold>,
     /// Nothing heard for so many seconds.
     pub silence_seconds: Option<Threshold>,
+    /// Log lines that match.
+    pub log: Option<LineRate>,
+    /// Log lines that are severe.
+    pub log_level: Option<LineRate>,
     /// How long a level must last, for CPU and memory alike; silence has its own time.
     pub hold: Option<Hold>,
 }
@@ -73,6 +82,10 @@ pub enum Rule {
     Memory,
     /// Silence in seconds.
     Silence(Hears),
+    /// Log lines that match, counted.
+    Log,
+    /// Log lines that are severe, counted.
+    LogLevel,
 }
 
 impl Rule {
@@ -82,6 +95,8 @@ impl Rule {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Silence(_) => "silence",
+            Self::Log => "log",
+            Self::LogLevel => "log_level",
         }
     }
 }
@@ -187,9 +202,14 @@ impl fmt::Display for Transition {
             Rule::Memory => ("memory", "MB"),
             Rule::Silence(Hears::Logs) => ("log line", "s"),
             Rule::Silence(Hears::Cpu) => ("CPU used", "s"),
+            Rule::Log => ("matching log lines", ""),
+            Rule::LogLevel => ("severe log lines", ""),
         };
         match (self.turn, self.rule) {
             (Turn::Fired { .. }, Rule::Silence(_)) => write!(f, "no {name} for {lasted} s"),
+            (Turn::Fired { .. }, Rule::Log | Rule::LogLevel) => {
+                write!(f, "{value} {name} within {lasted} s")
+            }
             (Turn::Fired { .. }, _) => {
                 write!(f, "{name} {value:.1} {unit} above {threshold} {unit}")?;
                 if self.lasted().is_zero() {
@@ -201,6 +221,9 @@ impl fmt::Display for Transition {
             (Turn::Cleared { because, .. }, rule) => {
                 match (because, rule) {
                     (Over::Normal, Rule::Silence(_)) => write!(f, "{name} again")?,
+                    (Over::Normal, Rule::Log | Rule::LogLevel) => {
+                        write!(f, "only {value} {name} of late")?;
+                    }
                     (Over::Normal, _) => write!(f, "{name} {value:.1} {unit} again")?,
                     (Over::Ended, _) => f.write_str("process ended")?,
                     (Over::Unwatched, _) => f.write_str("not watched any more")?,
@@ -229,6 +252,7 @@ pub struct Measured {
 pub struct Alarms {
     levels: Vec<Watched>,
     silence: Option<Silence>,
+    lines: Vec<Lines>,
 }
 
 #[derive(Debug, Clone)]
@@ -269,6 +293,10 @@ impl Alarms {
                 fired: None,
                 grace: None,
             }),
+            lines: [(Rule::Log, rules.log), (Rule::LogLevel, rules.log_level)]
+                .into_iter()
+                .filter_map(|(rule, rate)| Some(Lines::new(rule, rate?)))
+                .collect(),
         }
     }
 
@@ -278,7 +306,7 @@ impl Alarms {
             let value = match watched.rule {
                 Rule::Cpu => measured.cpu_percent,
                 Rule::Memory => measured.memory_mb,
-                Rule::Silence(_) => None,
+                Rule::Silence(_) | Rule::Log | Rule::LogLevel => None,
             };
             let Some(value) = value.filter(|value| value.is_finite()) else {
                 continue;
@@ -312,19 +340,29 @@ impl Alarms {
 
     /// Takes the time. Called when [`Alarms::next_due`] is over, after the lines that wait were
     /// handed in.
-    pub fn tick(&mut self, now: Monotonic, each: impl FnMut(Transition)) {
+    pub fn tick(&mut self, now: Monotonic, mut each: impl FnMut(Transition)) {
         let silence = self.silence_of(Hears::Logs);
         silence
             .and_then(|it| it.tick(now))
             .into_iter()
-            .for_each(each);
+            .for_each(&mut each);
+        let lines = self.lines.iter_mut().filter_map(|it| it.tick(now));
+        lines.for_each(each);
+    }
+
+    /// Takes that a log line had come for which there is this rule.
+    pub fn matched(&mut self, rule: Rule, at: Monotonic, each: impl FnMut(Transition)) {
+        let lines = self.lines.iter_mut().filter(|it| it.rule == rule);
+        lines.filter_map(|it| it.hear(at)).for_each(each);
     }
 
     /// When [`Alarms::tick`] is to be called if nothing else happens; `None` for never.
     pub fn next_due(&self) -> Option<Monotonic> {
-        let silence = self.silence.as_ref()?;
-        let waits = silence.hears == Hears::Logs && silence.fired.is_none();
-        waits.then(|| silence.grace.unwrap_or(silence.due()))
+        let silence = self.silence.as_ref();
+        let waits = silence.filter(|it| it.hears == Hears::Logs && it.fired.is_none());
+        let silence = waits.map(|silence| silence.grace.unwrap_or(silence.due()));
+        let lines = self.lines.iter().filter_map(Lines::due);
+        lines.chain(silence).min()
     }
 
     /// The target is over, or not watched any more: everything that fires is over as well, and
@@ -334,6 +372,9 @@ impl Alarms {
             if let Some(fired) = watched.level.fired() {
                 each(watched.transition(at, Turn::Cleared { fired, because }));
             }
+        }
+        for mut lines in std::mem::take(&mut self.lines) {
+            lines.end(at, because).into_iter().for_each(&mut each);
         }
         if let Some(silence) = self.silence.take()
             && let Some(fired) = silence.fired

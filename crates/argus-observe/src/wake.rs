@@ -35,6 +35,37 @@ impl AsFd for Bell {
     }
 }
 
+/// Rung again and again, and heard once each time by the one who listens.
+#[derive(Debug)]
+pub struct Chime(Bell);
+
+impl Chime {
+    /// A chime that has not been rung.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Bell::new()?))
+    }
+
+    /// Rings. Ringing before it was heard changes nothing.
+    pub fn ring(&self) {
+        self.0.ring();
+    }
+
+    /// Makes it silent again.
+    pub fn hush(&self) {
+        // It fails only when nobody has rung.
+        let _ = rustix::io::read(&self.0.0, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Chime {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Waits until one of these is readable, at most `timeout` (`None`: for ever); says which are. A
 /// signal may end the wait early, with none of them.
 ///
@@ -72,6 +103,18 @@ pub fn wait_for(descriptors: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chime_is_heard_once() {
+        let chime = Chime::new().unwrap();
+        chime.hush();
+        chime.ring();
+        chime.ring();
+        let heard = || wait_any([chime.as_fd()], Some(Duration::ZERO)).unwrap();
+        assert_eq!(heard(), [true]);
+        chime.hush();
+        assert_eq!(heard(), [false]);
+    }
 
     #[test]
     fn a_bell_stays_rung() {

@@ -216,6 +216,7 @@ impl Options {
                 memory_mb: own.memory.or(default.memory),
                 silence_seconds: own.silence.or(default.silence),
                 hold: own.hold.or(default.hold),
+                ..Rules::default()
             },
             alert_command: command.map(|words| words.argv(folder)),
             plugins: self

@@ -3,20 +3,23 @@
 //! A burst of lines keeps nobody from measuring, and a plan that is changed or added does not disturb
 //! the files of the others.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use anyhow::Result;
 use argus_model::{Level, Monotonic};
+use argus_observe::alarm::{LinePatterns, Rule};
 use argus_observe::platform;
 use argus_observe::tail::Follower;
-use argus_observe::wake::Bell;
+use argus_observe::wake::{Bell, Chime};
 
 use super::console::{self, Label};
 use super::desk::Desk;
 use super::observers;
 use super::plan::Plan;
+use super::reading::Wanted;
 use super::recorder::Subject;
 use super::scribe::{Outcome, Scribe, Written};
 
@@ -28,7 +31,15 @@ pub(super) struct Voice {
     heard: AtomicU64,
     /// Lines that speak of an error.
     errors: AtomicU64,
+    /// Which lines are to be spoken of, and those that came since they were asked for.
+    patterns: Option<LinePatterns>,
+    level: Option<Level>,
+    matches: Mutex<Vec<(Rule, Monotonic)>>,
+    chime: Chime,
 }
+
+/// Matches that wait to be asked for: more of them would say no more.
+const MOST_MATCHES: usize = 4_096;
 
 /// Words by which a line speaks of an error, whatever its format.
 const ERRORS: [&[u8]; 6] = [
@@ -41,11 +52,50 @@ const ERRORS: [&[u8]; 6] = [
 ];
 
 impl Voice {
-    pub(super) fn of(subject: &Arc<Subject>, label: &Label) -> Self {
-        Self {
+    /// # Errors
+    /// When a pattern is none, or the process is out of descriptors.
+    pub(super) fn of(subject: &Arc<Subject>, label: &Label, wanted: &Wanted) -> Result<Self> {
+        let patterns = match wanted.patterns.as_slice() {
+            [] => None,
+            patterns => Some(LinePatterns::new(patterns)?),
+        };
+        Ok(Self {
             speaker: Mutex::new((Arc::clone(subject), label.clone())),
             heard: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            patterns,
+            level: wanted.level,
+            matches: Mutex::default(),
+            chime: Chime::new()?,
+        })
+    }
+
+    /// Readable when a line has come that is to be spoken of.
+    pub(super) fn chime(&self) -> BorrowedFd<'_> {
+        self.chime.as_fd()
+    }
+
+    /// The lines that are to be spoken of, each by its rule and when it came.
+    pub(super) fn take_matches(&self) -> Vec<(Rule, Monotonic)> {
+        let mut matches = self.matches.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches.is_empty() {
+            return Vec::new();
+        }
+        self.chime.hush();
+        std::mem::take(&mut matches)
+    }
+
+    fn note_matches(&self, written: &Written<'_>, now: Monotonic) {
+        let is_match = |patterns: &LinePatterns| patterns.match_line(written.text);
+        let by_pattern = self.patterns.as_ref().is_some_and(is_match);
+        let by_level = self.level.is_some_and(|least| written.level >= Some(least));
+        let rules = [(by_pattern, Rule::Log), (by_level, Rule::LogLevel)];
+        for (_, rule) in rules.into_iter().filter(|(matches, _)| *matches) {
+            let mut matches = self.matches.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches.len() < MOST_MATCHES {
+                matches.push((rule, now));
+            }
+            self.chime.ring();
         }
     }
 
@@ -67,8 +117,9 @@ impl Voice {
 
     /// A line has come.
     fn hear(&self, written: &Written<'_>) {
-        let now = platform::monotonic_now().nanos();
-        self.heard.store(now, Ordering::Relaxed);
+        let now = platform::monotonic_now();
+        self.heard.store(now.nanos(), Ordering::Relaxed);
+        self.note_matches(written, now);
         let is_error = match written.level {
             Some(level) => level >= Level::Error,
             None => speaks_of_an_error(written.text),

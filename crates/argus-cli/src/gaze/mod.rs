@@ -29,8 +29,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use argus_model::Level;
 use argus_model::paths::DataDir;
-use argus_observe::alarm::{Hold, Rules, Threshold};
+use argus_observe::alarm::{Hold, LinePatterns, LineRate, Rules, Threshold};
 use argus_observe::argv::Argv;
 use argus_observe::platform::{self, Signal, Signals};
 
@@ -45,7 +46,7 @@ use engine::{Call, Engine, Pause};
 use notify::{NotTold, Notifier};
 use observers::Interval;
 use plan::{Plan, StackRate, Whom};
-use reading::ReadingArgs;
+use reading::{Reading, ReadingArgs, Wanted};
 use recorder::Recorder;
 use source::Source;
 
@@ -134,6 +135,19 @@ struct AlertArgs {
     /// Alert when there was no log line (without a log: no CPU used) for so many seconds
     #[arg(long = "alert-silence", value_name = "SECONDS")]
     silence: Option<Threshold>,
+    /// Alert when a log line matches this regular expression; may be repeated
+    #[arg(long = "alert-log", value_name = "REGEX", value_parser = pattern)]
+    log: Vec<String>,
+    /// Alert when a log line is at least this severe, such as error (with --parse-logs)
+    #[arg(long = "alert-level", value_name = "LEVEL", value_parser = level)]
+    log_level: Option<Level>,
+    /// How many such lines it takes
+    #[arg(long = "alert-lines", value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    lines: u32,
+    /// Within how many seconds they must come
+    #[arg(long = "alert-within", value_name = "SECONDS", default_value = "60")]
+    within: Threshold,
     /// How long CPU or memory must be above its threshold [default: 10 for CPU, 0 for memory]
     #[arg(long = "alert-for", value_name = "SECONDS")]
     hold: Option<Hold>,
@@ -143,13 +157,40 @@ struct AlertArgs {
     command: Option<Argv>,
 }
 
+fn pattern(text: &str) -> Result<String, String> {
+    LinePatterns::new(&[text]).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let expected = "expected trace, debug, info, warn, error or fatal";
+    Level::from_word(text).ok_or_else(|| expected.to_owned())
+}
+
 impl AlertArgs {
     fn rules(&self) -> Rules {
         Rules {
             cpu_percent: self.cpu,
             memory_mb: self.memory,
             silence_seconds: self.silence,
+            log: (!self.log.is_empty()).then(|| self.rate()),
+            log_level: self.log_level.map(|_| self.rate()),
             hold: self.hold,
+        }
+    }
+
+    fn rate(&self) -> LineRate {
+        LineRate {
+            lines: self.lines,
+            within: self.within.as_seconds(),
+        }
+    }
+
+    /// Which log lines are spoken of.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            patterns: self.log.clone(),
+            level: self.log_level,
         }
     }
 }
@@ -306,7 +347,11 @@ impl Args {
             app_name: self.app_name.clone(),
             // Lines of a file belong to one process: the first.
             logfiles: std::mem::take(&mut logfiles),
-            reading: self.reading.reading(),
+            reading: Reading {
+                alert: self.alerts.wanted(),
+                parse: self.reading.parses() || self.alerts.log_level.is_some(),
+                ..self.reading.reading()
+            },
             interval: self.interval,
             adaptive: self.adaptive,
             follow_children: self.follow_children,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
+use argus_model::Level;
 use argus_model::paths::DataDir;
 use argus_observe::parse::correlate::{Correlator, Pattern};
 use argus_observe::parse::mask::{Masker, NAMES};
@@ -41,6 +42,17 @@ pub(crate) struct Reading {
     pub(crate) ids: Vec<IdPattern>,
     /// Lines that are read of one file in a second, at most.
     pub(crate) lines_per_second: Option<u32>,
+    /// Lines that are spoken of.
+    pub(crate) alert: Wanted,
+}
+
+/// Which lines are spoken of.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Wanted {
+    /// Those that match one of these.
+    pub(crate) patterns: Vec<String>,
+    /// Those that are at least so severe.
+    pub(crate) level: Option<Level>,
 }
 
 /// A name and a regular expression that finds an id.
@@ -120,7 +132,12 @@ impl ReadingArgs {
             mask: masks.then(|| self.mask_names.clone()),
             ids: self.ids.clone(),
             lines_per_second: self.lines_per_second,
+            alert: Wanted::default(),
         }
+    }
+
+    pub(crate) fn parses(&self) -> bool {
+        self.parse_logs
     }
 }
 

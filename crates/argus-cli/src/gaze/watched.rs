@@ -189,7 +189,9 @@ impl Watched {
     /// Readable when there is something to do.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let commands = self.commands.as_ref().map(Commands::as_fd);
-        commands.into_iter().chain(self.plugins.descriptors())
+        let voice = self.voice.as_ref().map(|voice| voice.chime());
+        let own = commands.into_iter().chain(voice);
+        own.chain(self.plugins.descriptors())
     }
 
     /// Does what is due.
@@ -204,6 +206,11 @@ impl Watched {
         let mut transitions = Vec::new();
         if let Some(heard) = self.voice.as_ref().and_then(|voice| voice.heard()) {
             self.alarms.line(heard, |turned| transitions.push(turned));
+        }
+        let matches = self.voice.as_ref().map(|voice| voice.take_matches());
+        for (rule, at) in matches.into_iter().flatten() {
+            self.alarms
+                .matched(rule, at, |turned| transitions.push(turned));
         }
         self.alarms.tick(now, |turned| transitions.push(turned));
         self.alert(&transitions, now, round.desk);

@@ -198,6 +198,7 @@ fn whatever_fires_is_over_with_the_target_and_nothing_fires_afterwards() {
         memory_mb: threshold(10.0),
         silence_seconds: threshold(1.0),
         hold: Some("1".parse().unwrap()),
+        ..Rules::default()
     };
     let mut told = Told::new(&rules, Hears::Logs);
     told.measure(&measured(0.0, Some(99.0), Some(5.0)));

@@ -52,6 +52,7 @@ fn the_example_says_what_it_means() {
             memory_mb: threshold(1024.0),
             silence_seconds: threshold(60.0),
             hold: Some("30".parse().unwrap()),
+            ..Rules::default()
         },
         alert_command: Some(command.clone()),
         plugins: Vec::new(),

@@ -215,7 +215,8 @@ impl Engine<'_, '_> {
             Some(reader) => reader.voice().speak_for(&process.subject, &process.label),
             None if root.plan.logfiles.is_empty() => {}
             None => {
-                let voice = Voice::of(&process.subject, &process.label);
+                let wanted = &root.plan.reading.alert;
+                let voice = Voice::of(&process.subject, &process.label, wanted)?;
                 let reader = Reader::start(self.scope, &root.plan, voice, self.desk)?;
                 root.reader = Some(reader);
             }

@@ -1,0 +1,267 @@
+//! `argus gaze` that reads logs: from where, with what meaning, without secrets, and what it says of them.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::observed::{Home, Running, Stranger, eventually};
+
+fn gaze(home: &Home, stranger: &Stranger, options: &[&str]) -> Running {
+    let pid = stranger.pid.to_string();
+    let arguments = [&["gaze", "--pid", &pid, "--interval", "1"], options].concat();
+    Running::start(home.collected(&arguments))
+}
+
+fn append(path: &Path, text: &str) {
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// The stored lines' texts, in order.
+fn lines(home: &Home) -> Vec<String> {
+    let rows = home.rows("SELECT log_line FROM log_entries ORDER BY id");
+    let text = |row: &Value| row["log_line"].as_str().unwrap().to_owned();
+    rows.iter().map(text).collect()
+}
+
+#[track_caller]
+fn stored(home: &Home, expected: &[&str]) {
+    eventually("the lines are stored", || {
+        (lines(home).len() >= expected.len()).then_some(())
+    });
+    assert_eq!(lines(home), expected);
+}
+
+#[test]
+fn who_was_killed_goes_on_where_it_stopped_whatever_was_rotated() {
+    let home = Home::new();
+    let log = home.path("app.log");
+    fs::write(&log, "from before\n").unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let options = ["--logfile", log.to_str().unwrap(), "--from", "resume"];
+    let mut first = gaze(&home, &stranger, &options);
+    first.wait_for("[Gaze] Metrics");
+    append(&log, "line one\nline two\nhalf a");
+    first.wait_for("[Gaze] Log: line two");
+    first.signal(Signal::KILL);
+    drop(first);
+    append(&log, " line\n");
+    fs::rename(&log, home.path("app.log.2")).unwrap();
+    append(&log, "of a file that came and went\n");
+    fs::rename(&log, home.path("app.log.1")).unwrap();
+    append(&log, "of the file that is there now\n");
+    let mut second = gaze(&home, &stranger, &options);
+    second.wait_for("[Gaze] Log: of the file that is there now");
+    append(&log, "and a new one\n");
+    second.wait_for("[Gaze] Log: and a new one");
+    second.signal(Signal::INT);
+    let (code, _, errors) = second.finish();
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let expected = [
+        "line one",
+        "line two",
+        "half a line",
+        "of a file that came and went",
+        "of the file that is there now",
+        "and a new one",
+    ];
+    stored(&home, &expected);
+}
+
+#[test]
+fn what_is_gone_is_a_gap_and_recorded() {
+    let home = Home::new();
+    let log = home.path("app.log");
+    fs::write(&log, "").unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let mut gaze = gaze(&home, &stranger, &["--logfile", log.to_str().unwrap()]);
+    gaze.wait_for("[Gaze] Metrics");
+    append(&log, "a line that is read\n");
+    gaze.wait_for("[Gaze] Log: a line");
+    fs::write(&log, "written over all that stood there before\n").unwrap();
+    gaze.wait_for("[Gaze] Log: written over");
+    gaze.signal(Signal::INT);
+    let (_, _, errors) = gaze.finish();
+    assert!(
+        errors.contains("Warning: lines are missing: emptied"),
+        "{errors}"
+    );
+    let events = home.rows("SELECT detail FROM process_events WHERE event_type = 'log_gap'");
+    let detail: Value = serde_json::from_str(events[0]["detail"].as_str().unwrap()).unwrap();
+    assert_eq!(detail["reason"], "emptied");
+    assert_eq!(detail["path"], log.to_str().unwrap());
+    assert_eq!(detail["from"], 20);
+}
+
+#[test]
+fn lines_are_understood_joined_and_masked() {
+    let home = Home::new();
+    let log = home.path("app.log");
+    let text = "\
+2026-01-27 14:23:45,123 INFO shop.cart - item 7 request_id=r-1 password=hunter2
+2026-01-27 14:23:46,123 ERROR shop.cart - no gold request_id=r-2
+Traceback (most recent call last):
+  File \"shop.py\", line 7, in pay
+ValueError: no gold
+2026-01-27 14:23:47,123 INFO shop.cart - item 8 request_id=r-1
+";
+    fs::write(&log, text).unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let options = [
+        "--logfile",
+        log.to_str().unwrap(),
+        "--from",
+        "start",
+        "--parse-logs",
+        "--mask",
+        "--correlate",
+        "item=item ([0-9]+)",
+    ];
+    let mut gaze = gaze(&home, &stranger, &options);
+    gaze.wait_for("item 8");
+    gaze.signal(Signal::INT);
+    assert_eq!(gaze.finish().0, 0);
+    let rows = home
+        .rows("SELECT level, message, logger, continues, log_line FROM log_entries ORDER BY id");
+    let column = |name: &str| -> Vec<String> {
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        rows.iter().map(|row| text(&row[name])).collect()
+    };
+    assert_eq!(
+        column("level"),
+        ["INFO", "ERROR", "ERROR", "ERROR", "ERROR", "INFO"]
+    );
+    assert_eq!(column("continues"), ["null", "null", "1", "2", "3", "null"]);
+    assert_eq!(column("message")[1], "no gold request_id=r-2");
+    assert_eq!(column("logger")[0], "shop.cart");
+    assert!(column("log_line")[0].ends_with("request_id=r-1 password=***"));
+    let ids = home.rows("SELECT name, value FROM log_ids ORDER BY log_id, name");
+    let pairs: Vec<_> = ids
+        .iter()
+        .map(|row| {
+            (
+                row["name"].as_str().unwrap(),
+                row["value"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        pairs,
+        [
+            ("item", "7"),
+            ("request_id", "r-1"),
+            ("request_id", "r-2"),
+            ("item", "8"),
+            ("request_id", "r-1"),
+        ]
+    );
+    let templates = home.rows("SELECT pattern, count FROM log_templates ORDER BY id");
+    assert_eq!(templates.len(), 3, "{templates:?}");
+}
+
+#[test]
+fn a_pattern_follows_the_files_that_come() {
+    let home = Home::new();
+    fs::create_dir(home.path("logs")).unwrap();
+    fs::write(home.path("logs/one.log"), "").unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let pattern = home.path("logs/*.log");
+    let mut gaze = gaze(&home, &stranger, &["--logfile", pattern.to_str().unwrap()]);
+    gaze.wait_for("[Gaze] Metrics");
+    append(&home.path("logs/one.log"), "of one\n");
+    gaze.wait_for("[Gaze] Log: of one");
+    append(&home.path("logs/two.log"), "of two\n");
+    gaze.wait_for("[Gaze] Log: of two");
+    append(&home.path("logs/three.txt"), "of three\n");
+    gaze.signal(Signal::INT);
+    gaze.finish();
+    let rows = home.rows("SELECT logfile_path FROM log_entries ORDER BY id");
+    assert_eq!(rows.len(), 2);
+    let path = rows[1]["logfile_path"].as_str().unwrap();
+    assert_eq!(Path::new(path), home.path("logs/two.log"));
+}
+
+#[test]
+fn lines_that_match_or_are_severe_are_an_alert() {
+    let home = Home::new();
+    let log = home.path("app.log");
+    fs::write(&log, "").unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let options = [
+        "--logfile",
+        log.to_str().unwrap(),
+        "--alert-log",
+        "out of (gold|silver)",
+        "--alert-level",
+        "error",
+        "--alert-lines",
+        "2",
+        "--alert-within",
+        "1",
+    ];
+    let mut gaze = gaze(&home, &stranger, &options);
+    gaze.wait_for("[Gaze] Metrics");
+    append(
+        &log,
+        "2026-01-27 14:23:45 WARNING shop: we are out of gold\n",
+    );
+    append(
+        &log,
+        "2026-01-27 14:23:45 WARNING shop: we are out of silver\n",
+    );
+    gaze.wait_for("[Gaze] Alert: 2 matching log lines");
+    gaze.wait_for("matching log lines of late, log alert over");
+    append(
+        &log,
+        "2026-01-27 14:23:45 ERROR shop: one\n2026-01-27 14:23:45 CRITICAL shop: two\n",
+    );
+    gaze.wait_for("[Gaze] Alert: 2 severe log lines");
+    gaze.signal(Signal::INT);
+    gaze.finish();
+    let events = home.rows(
+        "SELECT event_type, json_extract(detail, '$.rule') AS rule FROM process_events
+         WHERE event_type LIKE 'alert%' ORDER BY id",
+    );
+    let told: Vec<_> = events
+        .iter()
+        .map(|row| {
+            (
+                row["event_type"].as_str().unwrap(),
+                row["rule"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("alert_fired", "log"),
+            ("alert_cleared", "log"),
+            ("alert_fired", "log_level"),
+            ("alert_cleared", "log_level"),
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_expression_is_wrong_usage() {
+    let home = Home::new();
+    let check = |options: &[&str], expected: &str| {
+        let arguments = [&["gaze", "--pid", "1"], options].concat();
+        let output = home.command(&arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
+    };
+    check(&["--alert-log", "("], "not a regular expression");
+    check(&["--correlate", "order"], "expected NAME=REGEX");
+    check(&["--alert-level", "loud"], "expected trace, debug");
+    check(&["--from", "middle"], "possible values: end, start, resume");
+}
