@@ -127,6 +127,8 @@ pub enum LogSource {
     Stderr = 2,
     /// The program's own logging, from inside.
     Logger = 3,
+    /// The standard input of the one who records.
+    Stdin = 4,
 }
 
 impl LogSource {
@@ -135,6 +137,7 @@ impl LogSource {
             1 => Self::Stdout,
             2 => Self::Stderr,
             3 => Self::Logger,
+            4 => Self::Stdin,
             _ => Self::File,
         }
     }

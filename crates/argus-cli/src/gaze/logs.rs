@@ -4,16 +4,20 @@
 //! the files of the others.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use anyhow::Result;
+use argus_model::record::LogSource;
 use argus_model::{Level, Monotonic};
 use argus_observe::alarm::{LinePatterns, Rule};
+use argus_observe::line::{Line, Splitter};
 use argus_observe::platform;
 use argus_observe::tail::Follower;
-use argus_observe::wake::{Bell, Chime};
+use argus_observe::wake::{Bell, Chime, wait_any};
+use rustix::io::Errno;
 
 use super::console::{self, Label};
 use super::desk::Desk;
@@ -148,11 +152,11 @@ fn speaks_of_an_error(line: &str) -> bool {
     })
 }
 
-/// The thread that reads a plan's files.
+/// The threads that read a plan's files.
 pub(super) struct Reader<'scope> {
     voice: Arc<Voice>,
     stop: Arc<Bell>,
-    thread: Option<ScopedJoinHandle<'scope, ()>>,
+    threads: Vec<ScopedJoinHandle<'scope, ()>>,
 }
 
 impl<'scope> Reader<'scope> {
@@ -169,19 +173,31 @@ impl<'scope> Reader<'scope> {
         let scribe = Scribe::new(desk.recorder, &plan.reading)?;
         let memory = plan.reading.memory(desk.data)?;
         let start = plan.reading.start();
-        let (follower, warnings) = Follower::open_with(&plan.logfiles, start, memory);
+        let files: Vec<_> = plan
+            .logfiles
+            .iter()
+            .filter(|path| !is_stdin(path))
+            .cloned()
+            .collect();
+        let (follower, warnings) = Follower::open_with(&files, start, memory);
         for warning in warnings {
             console::warn(&format!("{warning}; followed as soon as it can be read"));
         }
         let (voice, stop) = (Arc::new(voice), Arc::new(Bell::new()?));
-        let thread = scope.spawn({
+        let mut threads = Vec::new();
+        if plan.logfiles.iter().any(|path| is_stdin(path)) {
+            let scribe = Scribe::new(desk.recorder, &plan.reading)?;
             let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
-            move || read(follower, scribe, &stop, &voice, desk)
-        });
+            threads.push(scope.spawn(move || read_stdin(scribe, &stop, &voice, desk)));
+        }
+        if !follower.is_empty() {
+            let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
+            threads.push(scope.spawn(move || read(follower, scribe, &stop, &voice, desk)));
+        }
         Ok(Self {
             voice,
             stop,
-            thread: Some(thread),
+            threads,
         })
     }
 
@@ -192,7 +208,7 @@ impl<'scope> Reader<'scope> {
     /// Reads to the files' ends, and no further.
     pub(super) fn finish(mut self) {
         self.stop.ring();
-        if let Some(thread) = self.thread.take() {
+        for thread in std::mem::take(&mut self.threads) {
             // Whatever it failed of was said on standard error.
             let _ = thread.join();
         }
@@ -205,22 +221,58 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// Whether a path stands for the standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Records and shows every line until `stop` rings, and then to the files' ends.
 fn read(follower: Follower, mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>) {
     observers::follow(follower, stop, |told| {
         let (subject, label) = voice.speaker();
-        scribe.take(&subject, told, |outcome| match outcome {
-            Outcome::Written(written) => {
-                voice.hear(&written);
-                desk.console.line(&label, written.text, written.number);
-                desk.console.release();
-            }
-            Outcome::Missing(gap) => console::warn(&format!("lines are missing: {gap}")),
-            Outcome::Warning(warning) => {
-                console::warn(&format!("{warning}; followed as soon as it can be read"));
-            }
-        })
+        scribe.take(&subject, told, |outcome| show(outcome, voice, &label, desk))
     });
+}
+
+/// Records and shows every line of the standard input until it is over or `stop` rings.
+fn read_stdin(mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>) {
+    const STREAM: (usize, LogSource) = (0, LogSource::Stdin);
+    let input = rustix::stdio::stdin();
+    let mut splitter = Splitter::default();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut each = |line: Line<'_>| {
+        let (subject, label) = voice.speaker();
+        scribe.line(&subject, STREAM, &line, |outcome| {
+            show(outcome, voice, &label, desk);
+        });
+    };
+    while let Ok([is_ready, is_over]) = wait_any([input, stop.as_fd()], None) {
+        if is_ready {
+            match rustix::io::read(input, &mut buffer) {
+                Ok(0) => break,
+                Ok(count) => splitter.push(&buffer[..count], &mut each),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(_) => break,
+            }
+        } else if is_over {
+            break;
+        }
+    }
+    splitter.finish(each);
+}
+
+fn show(outcome: Outcome<'_>, voice: &Voice, label: &Label, desk: Desk<'_>) {
+    match outcome {
+        Outcome::Written(written) => {
+            voice.hear(&written);
+            desk.console.line(label, written.text, written.number);
+            desk.console.release();
+        }
+        Outcome::Missing(gap) => console::warn(&format!("lines are missing: {gap}")),
+        Outcome::Warning(warning) => {
+            console::warn(&format!("{warning}; followed as soon as it can be read"));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ pub(crate) struct Args {
     /// Print the systemd unit that runs gaze with --config as a service, and end
     #[arg(long)]
     print_unit: bool,
-    /// Follow this log file, or all that match a pattern ('/var/log/app/*.log'); may be repeated
+    /// Follow this log file, all that match a pattern ('/var/log/app/*.log'), or standard input (-);
+    /// may be repeated
     #[arg(long = "logfile", value_name = "FILE")]
     logfiles: Vec<PathBuf>,
     #[command(flatten)]
@@ -395,8 +396,11 @@ impl AppName {
     }
 }
 
-/// The path as it holds from anywhere.
+/// The path as it holds from anywhere; `-`, the standard input, stays as it is.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
+    if logs::is_stdin(path) {
+        return path.to_owned();
+    }
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 

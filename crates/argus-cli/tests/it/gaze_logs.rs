@@ -265,3 +265,31 @@ fn what_is_no_expression_is_wrong_usage() {
     check(&["--alert-level", "loud"], "expected trace, debug");
     check(&["--from", "middle"], "possible values: end, start, resume");
 }
+
+#[test]
+fn standard_input_is_a_log_too() {
+    let home = Home::new();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let pid = stranger.pid.to_string();
+    let script = format!(
+        "printf 'ERROR:shop:one\\ntwo\\nunfinished' | {} gaze --pid {pid} --logfile - --parse-logs",
+        env!("CARGO_BIN_EXE_argus")
+    );
+    let mut command = home.collected(&[]);
+    let environment: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    command = std::process::Command::new("sh");
+    command.args(["-c", &script]).envs(environment);
+    let mut gaze = Running::start(command);
+    gaze.wait_for("[Gaze] Log: unfinished");
+    stranger.kill(Signal::TERM);
+    let (code, said, errors) = gaze.finish();
+    assert_eq!((code, errors.as_str()), (0, ""), "{said}");
+    let rows = home.rows("SELECT process_id, source, level, log_line FROM log_entries ORDER BY id");
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert_eq!(rows[0]["source"], "stdin");
+    assert_eq!(rows[0]["level"], "ERROR");
+    assert_eq!(rows[0]["process_id"], stranger.pid);
+}

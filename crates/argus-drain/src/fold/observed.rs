@@ -194,5 +194,6 @@ fn source_word(source: LogSource) -> &'static str {
         LogSource::Stdout => "stdout",
         LogSource::Stderr => "stderr",
         LogSource::Logger => "logger",
+        LogSource::Stdin => "stdin",
     }
 }
