@@ -129,6 +129,8 @@ pub enum LogSource {
     Logger = 3,
     /// The standard input of the one who records.
     Stdin = 4,
+    /// The system's journal.
+    Journal = 5,
 }
 
 impl LogSource {
@@ -138,6 +140,7 @@ impl LogSource {
             2 => Self::Stderr,
             3 => Self::Logger,
             4 => Self::Stdin,
+            5 => Self::Journal,
             _ => Self::File,
         }
     }

@@ -10,7 +10,7 @@
 //!   ([`pace`]); what its threads do ([`threads`]), and which functions those of a Python program are
 //!   in ([`stack`]); what it sends and receives ([`network`]), what limits it and makes it wait
 //!   ([`pressure`]);
-//! - what its log files say ([`tail`]), and, for a program started for the purpose, what it prints
+//! - what its log files say ([`tail`]) and its unit tells the journal ([`journal`]), and, for a program started for the purpose, what it prints
 //!   ([`child`]); what a line of either means, which lines belong together, and what of them is secret
 //!   ([`parse`]);
 //! - when a person should be told of it ([`alarm`]).
@@ -30,6 +30,7 @@ pub mod births;
 pub mod child;
 pub mod exit;
 pub mod family;
+pub mod journal;
 pub mod line;
 pub mod network;
 pub mod oom;

@@ -134,6 +134,8 @@ struct Options {
     command_line: Option<String>,
     #[serde(default)]
     logfiles: Vec<PathBuf>,
+    #[serde(default)]
+    journal: Vec<String>,
     #[serde(default, deserialize_with = "values::interval")]
     interval: Option<Interval>,
     adaptive: Option<bool>,
@@ -201,6 +203,7 @@ impl Options {
             whom,
             app_name: Some(self.name.get_ref().clone()),
             logfiles: self.logfiles.iter().map(|path| folder.join(path)).collect(),
+            units: self.journal.clone(),
             reading: Reading {
                 from: self.from.or(file.from).unwrap_or_default(),
                 parse: flag(self.parse_logs, file.parse_logs),

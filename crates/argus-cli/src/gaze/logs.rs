@@ -3,6 +3,8 @@
 //! A burst of lines keeps nobody from measuring, and a plan that is changed or added does not disturb
 //! the files of the others.
 
+mod journal;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +15,7 @@ use anyhow::Result;
 use argus_model::record::LogSource;
 use argus_model::{Level, Monotonic};
 use argus_observe::alarm::{LinePatterns, Rule};
+use argus_observe::journal::Journal;
 use argus_observe::line::{Line, Splitter};
 use argus_observe::platform;
 use argus_observe::tail::Follower;
@@ -25,7 +28,7 @@ use super::observers;
 use super::plan::Plan;
 use super::reading::Wanted;
 use super::recorder::Subject;
-use super::scribe::{Outcome, Scribe, Written};
+use super::scribe::{Outcome, Pipe, Scribe, Written};
 
 /// Whom the lines of a plan's files are about: its program's run, and later the next one.
 #[derive(Debug)]
@@ -190,6 +193,20 @@ impl<'scope> Reader<'scope> {
             let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
             threads.push(scope.spawn(move || read_stdin(scribe, &stop, &voice, desk)));
         }
+        for unit in &plan.units {
+            match Journal::follow(unit) {
+                Ok(journal) => {
+                    let scribe = Scribe::new(desk.recorder, &plan.reading)?;
+                    let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
+                    let unit = unit.clone();
+                    let read = move || journal::read(journal, &unit, scribe, &stop, &voice, desk);
+                    threads.push(scope.spawn(read));
+                }
+                Err(error) => {
+                    console::warn(&format!("{unit}: {:#}", anyhow::Error::from(error)));
+                }
+            }
+        }
         if !follower.is_empty() {
             let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
             threads.push(scope.spawn(move || read(follower, scribe, &stop, &voice, desk)));
@@ -236,13 +253,13 @@ fn read(follower: Follower, mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, 
 
 /// Records and shows every line of the standard input until it is over or `stop` rings.
 fn read_stdin(mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>) {
-    const STREAM: (usize, LogSource) = (0, LogSource::Stdin);
+    let from = Pipe::of(LogSource::Stdin);
     let input = rustix::stdio::stdin();
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 64 * 1024];
     let mut each = |line: Line<'_>| {
         let (subject, label) = voice.speaker();
-        scribe.line(&subject, STREAM, &line, |outcome| {
+        scribe.line(&subject, &from, &line, |outcome| {
             show(outcome, voice, &label, desk);
         });
     };

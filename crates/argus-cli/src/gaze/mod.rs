@@ -90,6 +90,9 @@ pub(crate) struct Args {
     /// may be repeated
     #[arg(long = "logfile", value_name = "FILE")]
     logfiles: Vec<PathBuf>,
+    /// Read the journal of this unit, or of programs that call themselves so; may be repeated
+    #[arg(long = "journal", value_name = "UNIT")]
+    units: Vec<String>,
     #[command(flatten)]
     reading: ReadingArgs,
     /// Measure every so many seconds; fractions are fine
@@ -343,11 +346,13 @@ impl Args {
             _ => return Err(which("--process and --pid exclude each other: give one")),
         };
         let mut logfiles: Vec<_> = self.logfiles.iter().map(|path| absolute(path)).collect();
+        let mut units = self.units.clone();
         let plan = |whom| Plan {
             whom,
             app_name: self.app_name.clone(),
             // Lines of a file belong to one process: the first.
             logfiles: std::mem::take(&mut logfiles),
+            units: std::mem::take(&mut units),
             reading: Reading {
                 alert: self.alerts.wanted(),
                 parse: self.reading.parses() || self.alerts.log_level.is_some(),

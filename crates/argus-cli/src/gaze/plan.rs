@@ -78,6 +78,8 @@ pub(crate) struct Plan {
     /// known by again after a reload.
     pub(crate) app_name: Option<String>,
     pub(crate) logfiles: Vec<PathBuf>,
+    /// Units of which the journal is read.
+    pub(crate) units: Vec<String>,
     /// What is made of their lines.
     pub(crate) reading: Reading,
     pub(crate) interval: Interval,
@@ -99,6 +101,11 @@ impl Plan {
     /// Whether other processes than the one found first may be watched by it.
     pub(super) fn wants_births(&self) -> bool {
         self.follow_children || self.follow_restarts
+    }
+
+    /// Whether nothing is read of what it says.
+    pub(super) fn has_no_logs(&self) -> bool {
+        self.logfiles.is_empty() && self.units.is_empty()
     }
 
     /// The process that is meant; of several the best match, with a warning.

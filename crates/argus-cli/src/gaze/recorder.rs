@@ -55,6 +55,7 @@ pub(crate) struct Named<'a> {
 #[derive(Debug)]
 pub(crate) struct Subject {
     definition: Definition,
+    pid: u32,
     samples: AtomicU64,
     lines: AtomicU64,
 }
@@ -122,6 +123,7 @@ impl Subject {
         });
         Self {
             definition,
+            pid: target.pid,
             samples: AtomicU64::new(0),
             lines: AtomicU64::new(0),
         }
@@ -135,6 +137,11 @@ impl Subject {
     /// Log lines recorded.
     pub(crate) fn lines(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     fn number(&self) -> u32 {

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use argus_model::Level;
 use argus_model::codec::Encoder;
 use argus_model::record::{LogIds, LogMeaning, LogPlace, LogSource};
+use argus_model::{Level, Timestamp};
 use argus_observe::line::{Line, Taken};
 use argus_observe::parse::correlate::Correlator;
 use argus_observe::parse::mask::Masker;
@@ -85,6 +85,30 @@ struct Source<'a> {
     kind: LogSource,
     place: Option<(u64, u64)>,
     line: &'a Line<'a>,
+    level: Option<Level>,
+    said_at: Option<Timestamp>,
+}
+
+/// Where a line came from that stood in no file, and what is known of it besides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pipe {
+    /// Lines of one stream follow each other.
+    pub(crate) stream: usize,
+    pub(crate) kind: LogSource,
+    pub(crate) level: Option<Level>,
+    pub(crate) said_at: Option<Timestamp>,
+}
+
+impl Pipe {
+    /// A stream of which nothing but its lines is known.
+    pub(crate) fn of(kind: LogSource) -> Self {
+        Self {
+            stream: kind as usize,
+            kind,
+            level: None,
+            said_at: None,
+        }
+    }
 }
 
 impl<'r> Scribe<'r> {
@@ -124,6 +148,8 @@ impl<'r> Scribe<'r> {
                     kind: LogSource::File,
                     place: Some((key, end)),
                     line: &line,
+                    level: None,
+                    said_at: None,
                 };
                 self.offer(subject, &of, show)
             }
@@ -161,16 +187,18 @@ impl<'r> Scribe<'r> {
     pub(crate) fn line(
         &mut self,
         subject: &Subject,
-        (stream, kind): (usize, LogSource),
+        from: &Pipe,
         line: &Line<'_>,
         show: impl FnOnce(Outcome<'_>),
     ) {
-        self.begin(stream, "");
+        self.begin(from.stream, "");
         let of = Source {
-            stream,
-            kind,
+            stream: from.stream,
+            kind: from.kind,
             place: None,
             line,
+            level: from.level,
+            said_at: from.said_at,
         };
         let _ = self.offer(subject, &of, show);
     }
@@ -235,9 +263,10 @@ impl<'r> Scribe<'r> {
         let used = find_ids(self.correlator.as_ref(), text, &mut ids);
         let mut meaning = LogMeaning {
             ids: LogIds(&ids[..used]),
+            said_at: of.said_at,
             ..LogMeaning::default()
         };
-        let (mut level, mut continues) = (None, stream.continues);
+        let (mut level, mut continues) = (of.level, stream.continues);
         if self.parse {
             let parsed = stream.parser.parse(text, moment::now());
             continues = match parsed.continuation {
@@ -251,8 +280,8 @@ impl<'r> Scribe<'r> {
             if !self.attributes.is_empty() {
                 self.attributes.push('}');
             }
-            level = parsed.level;
-            meaning.said_at = parsed.at;
+            level = of.level.or(parsed.level);
+            meaning.said_at = of.said_at.or(parsed.at);
             meaning.message = if parsed.message.len() < text.len() {
                 parsed.message
             } else {

@@ -66,7 +66,7 @@ impl Source {
             Self::Arguments(plans) => plans,
             Self::File(file) => &file.config.targets,
         };
-        plans.iter().any(|plan| !plan.logfiles.is_empty())
+        plans.iter().any(|plan| !plan.has_no_logs())
     }
 
     /// Looks for the processes that are meant.
@@ -167,6 +167,7 @@ fn find_all(plans: Vec<Plan>) -> Result<(Vec<Plan>, Vec<Target>)> {
         if let Some(place) = targets.iter().position(|known| known.pid == target.pid) {
             console::warn(&format!("process {} is named twice", target.pid));
             kept[place].logfiles.extend(plan.logfiles);
+            kept[place].units.extend(plan.units);
         } else {
             kept.push(plan);
             targets.push(target);

@@ -149,7 +149,7 @@ impl Watched {
         now: Monotonic,
     ) -> Result<Self> {
         let app_name = AppName::of(plan.app_name.as_deref(), &target.process_name);
-        let has_logs = role.parent.is_none() && !plan.logfiles.is_empty();
+        let has_logs = role.parent.is_none() && !plan.has_no_logs();
         let hears = if has_logs { Hears::Logs } else { Hears::Cpu };
         let command = plan.alert_command.clone();
         let commands = command.map(|argv| Commands::new(argv, TIMEOUT));

@@ -28,7 +28,7 @@ use crate::failure::Refusal;
 use crate::gaze::observers::{self, Interval};
 use crate::gaze::reading::{Reading, ReadingArgs};
 use crate::gaze::recorder::{self, Event, Parent, Recorder, Subject};
-use crate::gaze::scribe::{Outcome, Scribe};
+use crate::gaze::scribe::{Outcome, Pipe, Scribe};
 use crate::gaze::{AppName, absolute};
 
 /// Start a program and record it: exit code, output, CPU, memory, what it records itself
@@ -197,8 +197,7 @@ impl Session {
                 });
             }
             let ended = child.relay(&mut |source, line| {
-                let stream = (source as usize, source);
-                output.line(&self.subject, stream, &line, |_| {});
+                output.line(&self.subject, &Pipe::of(source), &line, |_| {});
             });
             stop.ring();
             let ended = ended?;

@@ -293,3 +293,44 @@ fn standard_input_is_a_log_too() {
     assert_eq!(rows[0]["level"], "ERROR");
     assert_eq!(rows[0]["process_id"], stranger.pid);
 }
+
+#[test]
+fn the_journal_is_read_with_whose_words_they_are() {
+    let says = |script: &str| {
+        let output = std::process::Command::new("sh")
+            .args(["-c", script])
+            .output();
+        output.unwrap().status.success()
+    };
+    let is_kept = says("systemd-cat true") && says("journalctl --lines=1");
+    let home = Home::new();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let name = format!("argus-test-{}", std::process::id());
+    let mut gaze = gaze(&home, &stranger, &["--journal", &name]);
+    gaze.wait_for("[Gaze] Metrics");
+    if !is_kept {
+        eprintln!("skipped in part: this system keeps no journal");
+        gaze.signal(Signal::INT);
+        let (code, _, errors) = gaze.finish();
+        assert_eq!(code, 0);
+        let has_place = Path::new("/run/log/journal").exists();
+        assert!(has_place || errors.contains("has no journal"), "{errors}");
+        return;
+    }
+    // It follows from the moment on at which journalctl is ready, which nothing tells.
+    eventually("the journal is followed", || {
+        assert!(says(&format!(
+            "echo out of gold | systemd-cat -p err -t {name}"
+        )));
+        (!lines(&home).is_empty()).then_some(())
+    });
+    gaze.signal(Signal::INT);
+    gaze.finish();
+    let rows = home.rows("SELECT source, level, log_line, process_id FROM log_entries");
+    assert_eq!(rows[0]["source"], "journal");
+    assert_eq!(
+        (&rows[0]["level"], &rows[0]["log_line"]),
+        (&"ERROR".into(), &"out of gold".into())
+    );
+    assert_ne!(rows[0]["process_id"], stranger.pid);
+}

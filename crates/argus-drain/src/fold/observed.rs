@@ -195,5 +195,6 @@ fn source_word(source: LogSource) -> &'static str {
         LogSource::Stderr => "stderr",
         LogSource::Logger => "logger",
         LogSource::Stdin => "stdin",
+        LogSource::Journal => "journal",
     }
 }

@@ -33,6 +33,7 @@ fn the_example_says_what_it_means() {
     let expected = Plan {
         app_name: Some("Shop".into()),
         whom: Whom::Name("nginx".into()),
+        units: Vec::new(),
         reading: Reading {
             from: From::Resume,
             parse: true,
@@ -65,6 +66,7 @@ fn the_example_says_what_it_means() {
         app_name: Some("Prices".into()),
         whom: Whom::CommandLine("python3 -m shop.prices".into()),
         logfiles: Vec::new(),
+        units: Vec::new(),
         reading: Reading::default(),
         interval: "0.5".parse().unwrap(),
         adaptive: false,

@@ -213,7 +213,7 @@ impl Engine<'_, '_> {
         }
         match &root.reader {
             Some(reader) => reader.voice().speak_for(&process.subject, &process.label),
-            None if root.plan.logfiles.is_empty() => {}
+            None if root.plan.has_no_logs() => {}
             None => {
                 let wanted = &root.plan.reading.alert;
                 let voice = Voice::of(&process.subject, &process.label, wanted)?;
