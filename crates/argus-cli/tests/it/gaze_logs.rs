@@ -313,7 +313,8 @@ fn the_journal_is_read_with_whose_words_they_are() {
         gaze.signal(Signal::INT);
         let (code, _, errors) = gaze.finish();
         assert_eq!(code, 0);
-        let has_place = Path::new("/run/log/journal").exists();
+        let places = ["/run/log/journal", "/var/log/journal"];
+        let has_place = places.iter().any(|place| Path::new(place).exists());
         assert!(has_place || errors.contains("has no journal"), "{errors}");
         return;
     }
