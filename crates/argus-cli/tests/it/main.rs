@@ -20,6 +20,8 @@ mod gaze_refusals;
 mod gaze_unprivileged;
 mod help;
 mod listings;
+mod logs;
+mod logs_follow;
 mod query;
 mod refusals;
 mod run;
