@@ -221,7 +221,9 @@ impl Table {
         for (width, printed) in widths.iter_mut().zip(self.printed.iter().flatten()) {
             *width = (*width).max(*printed);
         }
-        for row in &self.rows {
+        // A row of fewer cells stands for itself.
+        let rows = self.rows.iter();
+        for row in rows.filter(|row| row.len() == self.columns.len()) {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.width());
             }

@@ -19,6 +19,7 @@ use argus_store::query::{
 };
 use serde::Serialize;
 
+use super::around::{Group, Role, Surroundings};
 use super::show::{By, Line, tone};
 use super::sieve::Sieve;
 use super::{Args, page};
@@ -54,12 +55,14 @@ pub(super) fn run(args: &Args, sieve: &Sieve, store: &dyn Store) -> Result<Exit>
     lines.truncate(limit);
     let calls = Calls::of(store, sieve, &lines, &mut ask)?;
     drop(keys);
-    let entries = in_order(&lines, &calls, args.by);
+    let context = args.context.context();
+    let events = Surroundings::new(store, context, sieve).around(lines, i64::MAX)?;
+    let entries = in_order(&events, &calls, args.by);
     match args.listing.format() {
-        Format::Json => output::array(entries.iter().map(|entry| entry.json(args.by)))?,
+        Format::Json => output::array(entries.iter().map(|(_, entry)| entry.json()))?,
         Format::Human => print(&entries, args.by)?,
     }
-    if lines.is_empty() && args.listing.format() == Format::Human {
+    if events.is_empty() && args.listing.format() == Format::Human {
         output::note("no log lines match");
     }
     if is_cut {
@@ -202,21 +205,27 @@ fn started(span: &StoredSpan) -> Timestamp {
 enum Entry<'a> {
     Ended(&'a StoredSpan),
     Open(&'a StoredOpenSpan),
-    Line(&'a StoredLog),
+    Line(&'a (StoredLog, Role)),
 }
 
-/// Calls where they started, before the lines of that moment.
-fn in_order<'a>(lines: &'a [StoredLog], calls: &'a Calls, by: By) -> Vec<Entry<'a>> {
-    let ended = calls.ended.iter().map(Entry::Ended);
-    let open = calls.open.iter().map(Entry::Open);
-    let mut lines: Vec<_> = lines.iter().map(Entry::Line).collect();
-    lines.reverse();
-    let mut entries: Vec<_> = ended.chain(open).chain(lines).collect();
-    entries.sort_by_key(|entry| entry.moment(by));
+/// Calls where they started, before the lines of that moment; lines of one event with its first.
+fn in_order<'a>(events: &'a [Group], calls: &'a Calls, by: By) -> Vec<(Timestamp, Entry<'a>)> {
+    let ended = calls.ended.iter();
+    let open = calls.open.iter();
+    let mut entries: Vec<_> = ended
+        .map(|span| (started(span), Entry::Ended(span)))
+        .chain(open.map(|span| (span.started_at, Entry::Open(span))))
+        .collect();
+    for event in events {
+        let moment = by.moment(&event.lines[0].0);
+        let lines = event.lines.iter();
+        entries.extend(lines.map(|line| (moment, Entry::Line(line))));
+    }
+    entries.sort_by_key(|(moment, _)| *moment);
     entries
 }
 
-/// An entry as JSON tells it; its `timestamp` is what they are ordered by.
+/// An entry as JSON tells it; `timestamp` is when the line was captured, or the call started.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Told<'a> {
@@ -279,15 +288,15 @@ impl<'a> Entry<'a> {
         match self {
             Self::Ended(span) => started(span),
             Self::Open(span) => span.started_at,
-            Self::Line(log) => by.moment(log),
+            Self::Line((log, _)) => by.moment(log),
         }
     }
 
-    fn json(self, by: By) -> Told<'a> {
-        let timestamp = iso(self.moment(by));
+    fn json(self) -> Told<'a> {
+        let timestamp = iso(self.moment(By::Captured));
         let call = |span| Told::Span(Box::new(Call { timestamp, span }));
         match self {
-            Self::Line(log) => Told::Log(Box::new(Line::from(log))),
+            Self::Line(line) => Told::Log(Box::new(Line::shown(line))),
             Self::Ended(span) => call(CallOf::Ended(Span::from(span))),
             Self::Open(span) => call(CallOf::Open(OpenCall::from(span))),
         }
@@ -297,13 +306,13 @@ impl<'a> Entry<'a> {
         match self {
             Self::Ended(span) => (span.pid, &span.app_name),
             Self::Open(span) => (span.pid, &span.app_name),
-            Self::Line(log) => (log.pid, &log.app_name),
+            Self::Line((log, _)) => (log.pid, &log.app_name),
         }
     }
 
     fn text(self) -> Cell {
         match self {
-            Self::Line(log) => Cell::toned(&log.line, tone(log)),
+            Self::Line((log, _)) => Cell::toned(&log.line, tone(log)),
             Self::Open(span) => {
                 let call = traces::called(&span.process, span.captured.as_deref());
                 Cell::from(format!("{call} (open)"))
@@ -317,7 +326,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn print(entries: &[Entry<'_>], by: By) -> Result<()> {
+fn print(entries: &[(Timestamp, Entry<'_>)], by: By) -> Result<()> {
     let mut table = Table::new([
         ("TIME", Align::Left),
         ("APP", Align::Left),
@@ -325,7 +334,7 @@ fn print(entries: &[Entry<'_>], by: By) -> Result<()> {
         ("KIND", Align::Left),
         ("TEXT", Align::Left),
     ]);
-    for entry in entries {
+    for (_, entry) in entries {
         let (pid, app_name) = entry.program();
         let kind = match entry {
             Entry::Line(_) => "log",

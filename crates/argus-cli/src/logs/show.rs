@@ -99,7 +99,8 @@ impl<'a> From<&'a StoredLog> for Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn shown((log, role): &'a (StoredLog, Role)) -> Self {
+    /// What is shown, and why.
+    pub(super) fn shown((log, role): &'a (StoredLog, Role)) -> Self {
         Self {
             context: *role == Role::Context,
             ..Self::from(log)

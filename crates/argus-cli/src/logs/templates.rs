@@ -46,15 +46,16 @@ pub(super) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     templates.retain(|template| touches(template, time) && template.pattern.contains(text));
     templates.sort_by_key(|template| (std::cmp::Reverse(template.count), template.id));
     let limit = args.listing.limit_or(LIMIT);
-    let left = templates.len().saturating_sub(limit);
+    let is_cut = templates.len() > limit;
     templates.truncate(limit);
     match args.listing.format() {
         Format::Json => output::array(templates.iter().map(Template::from))?,
         Format::Human => print(&templates)?,
     }
-    if args.listing.format() == Format::Human && left > 0 {
-        let left = output::grouped(left as u64);
-        output::note(&format!("{left} templates more; --limit N shows them"));
+    if args.listing.format() == Format::Human && is_cut {
+        output::note(&format!(
+            "the most frequent {limit} templates; --limit N shows more"
+        ));
     }
     Ok(Exit::Fine)
 }

@@ -198,7 +198,18 @@ fn printed(arguments: &[&str]) -> Answer {
 
 #[test]
 fn a_page_of_several_programs_is_in_order_of_time_with_levels() {
-    insta::assert_snapshot!(printed(&[]).stdout, @"");
+    insta::assert_snapshot!(printed(&[]).stdout, @r#"
+    TIME                     APP      PID  SOURCE  LEVEL  LINE
+    2026-01-27 14:23:40.123  prices  4711  stdout  INFO   INFO started in 12 ms
+    2026-01-27 14:23:40.223  shop    4712  file    WARN   WARN slow request id=ab12
+    2026-01-27 14:23:40.323  prices  4711  stdout  ERROR  ERROR no quote id=ab12
+    2026-01-27 14:23:40.343  prices  4711  stdout  ERROR    File "prices.py", line 3
+    2026-01-27 14:23:40.353  prices  4711  stdout  ERROR  ValueError: no quote
+    2026-01-27 14:23:40.333  shop    4712  file    INFO   INFO in between
+    2026-01-27 14:23:40.423  prices  4711  stdout  INFO   INFO started in 7 ms
+    2026-01-27 14:23:40.523  prices  4711  stderr         plain words
+    2026-01-27 14:23:40.623  prices  4711  stdout  DEBUG  DEBUG bye
+    "#);
 }
 
 #[test]
@@ -288,8 +299,23 @@ fn an_event_is_never_torn() {
 #[test]
 fn context_is_of_the_same_output_and_told_apart() {
     let answer = printed(&["--regex", "^ERROR|slow", "-C", "1"]);
-    insta::assert_snapshot!(answer.stdout, @"");
-    insta::assert_snapshot!(printed(&["--grep", "in 7", "-B", "2", "-A", "1"]).stdout, @"");
+    insta::assert_snapshot!(answer.stdout, @r#"
+       TIME                     APP      PID  SOURCE  LEVEL  LINE
+       2026-01-27 14:23:40.123  prices  4711  stdout  INFO   INFO started in 12 ms
+    >  2026-01-27 14:23:40.323  prices  4711  stdout  ERROR  ERROR no quote id=ab12
+       2026-01-27 14:23:40.343  prices  4711  stdout  ERROR    File "prices.py", line 3
+       2026-01-27 14:23:40.353  prices  4711  stdout  ERROR  ValueError: no quote
+    --
+    >  2026-01-27 14:23:40.223  shop    4712  file    WARN   WARN slow request id=ab12
+       2026-01-27 14:23:40.333  shop    4712  file    INFO   INFO in between
+    "#);
+    insta::assert_snapshot!(printed(&["--grep", "in 7", "-B", "2", "-A", "1"]).stdout, @r#"
+       TIME                     APP      PID  SOURCE  LEVEL  LINE
+       2026-01-27 14:23:40.343  prices  4711  stdout  ERROR    File "prices.py", line 3
+       2026-01-27 14:23:40.353  prices  4711  stdout  ERROR  ValueError: no quote
+    >  2026-01-27 14:23:40.423  prices  4711  stdout  INFO   INFO started in 7 ms
+       2026-01-27 14:23:40.623  prices  4711  stdout  DEBUG  DEBUG bye
+    "#);
     check(
         &["--grep", "in 7", "-B", "1"],
         &["ValueError", "INFO started in 7"],
@@ -348,19 +374,30 @@ fn lines_are_merged_by_the_time_they_tell() {
 
 #[test]
 fn an_id_brings_its_lines_and_calls_together() {
-    insta::assert_snapshot!(printed(&["--correlation", "ab12"]).stdout, @"");
+    insta::assert_snapshot!(printed(&["--correlation", "ab12"]).stdout, @r#"
+    TIME                     APP      PID  KIND  TEXT
+    2026-01-27 14:23:40.223  prices  4711  span  prices.quote(id='ab12') → 3 (900 ms)
+    2026-01-27 14:23:40.223  shop    4712  log   WARN slow request id=ab12
+    2026-01-27 14:23:40.233  prices  4711  span  prices.never(id='ab12') (open)
+    2026-01-27 14:23:40.293  prices  4711  span  prices.linked() ✗ ValueError: no quote (80 ms)
+    2026-01-27 14:23:40.323  prices  4711  log   ERROR no quote id=ab12
+    2026-01-27 14:23:40.343  prices  4711  log     File "prices.py", line 3
+    2026-01-27 14:23:40.353  prices  4711  log   ValueError: no quote
+    "#);
     let entries = recording().json(&["logs", "--correlation", "ab12"]);
     let entries = entries.as_array().unwrap();
     let kinds: Vec<_> = entries
         .iter()
         .map(|entry| entry["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["span", "log", "span", "span", "log"]);
+    assert_eq!(kinds, ["span", "log", "span", "span", "log", "log", "log"]);
     let times: Vec<_> = entries
         .iter()
         .map(|entry| entry["timestamp"].as_str().unwrap())
         .collect();
     assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(entries[5]["context"], true);
+    assert_eq!(entries[2]["ended_at"], Value::Null);
     assert_eq!(entries[1]["line"], "WARN slow request id=ab12");
     assert_eq!(entries[0]["process"], "prices.quote");
     assert_eq!(entries[0]["arguments"], json!({"id": "'ab12'"}));
@@ -375,7 +412,11 @@ fn an_id_that_nothing_has_is_fine_and_said() {
 
 #[test]
 fn templates_are_listed_the_most_frequent_first() {
-    insta::assert_snapshot!(printed(&["--templates"]).stdout, @"");
+    insta::assert_snapshot!(printed(&["--templates"]).stdout, @r"
+    ID  COUNT      RATE  FIRST                    LAST                     TEMPLATE
+     1  1,200  1200/min  2026-01-27 14:22:40.423  2026-01-27 14:23:40.423  INFO started in <*> ms
+     2      1         –  2026-01-27 14:23:40.223  2026-01-27 14:23:40.223  WARN slow request id=<*>
+    ");
     let rows = recording().json(&["logs", "--templates"]);
     assert_eq!(
         rows[0],
@@ -389,7 +430,7 @@ fn templates_are_listed_the_most_frequent_first() {
     assert_eq!(rows[1]["rate_per_minute"], Value::Null);
     assert_eq!(
         printed(&["--templates", "--limit", "1"]).stderr,
-        "1 templates more; --limit N shows them\n"
+        "the most frequent 1 templates; --limit N shows more\n"
     );
     assert_eq!(
         printed(&["--templates", "--grep", "x"]).stderr,

@@ -55,7 +55,13 @@ fn lines_are_shown_as_they_are_committed() {
     running.wait_for("ERROR third");
     commit(&mut *sink, vec![of_shop(line(600, "INFO", "INFO fourth"))]);
     running.wait_for("INFO fourth");
-    insta::assert_snapshot!(end(running), @"");
+    insta::assert_snapshot!(end(running), @r"
+    TIME                     APP      PID  SOURCE  LEVEL  LINE
+    2026-01-27 14:23:44.223  prices  4711  stdout  INFO   INFO first
+    2026-01-27 14:23:44.323  shop    4712  file    WARN   WARN second
+    2026-01-27 14:23:44.423  prices  4711  stdout  ERROR  ERROR third
+    2026-01-27 14:23:44.523  shop    4712  file    INFO   INFO fourth
+    ");
 }
 
 #[test]
