@@ -180,6 +180,10 @@ impl<'a> Reading<'a> {
 
     fn show(&mut self, rows: Vec<StoredLog>, horizon: i64) -> Result<()> {
         let mut groups = self.surroundings.around(rows, horizon)?;
+        if groups.is_empty() {
+            // Not even headings, which are as wide as the first lines need them.
+            return Ok(());
+        }
         self.by.order(&mut groups);
         self.printer.print(&groups)
     }

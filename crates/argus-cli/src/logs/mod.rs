@@ -3,9 +3,10 @@
 //! - [`sieve`]: which lines are meant; [`page`]: a page of them; [`around`]: the rest of their events,
 //!   and context.
 //! - [`show`]: how they are printed; [`follow`]: as they come.
-//! - [`correlate`]: everything with an id in it; [`templates`]: similar lines as one.
+//! - [`correlate`]: everything with an id in it, [`calls`] included; [`templates`]: similar lines as one.
 
 mod around;
+mod calls;
 mod correlate;
 mod follow;
 mod page;
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     follow: bool,
     #[command(flatten)]
     context: ContextArgs,
-    /// Order lines by this time, and show it
+    /// Order lines by this time, and show it; with --follow, those that come together
     #[arg(long, value_name = "TIME", default_value = "captured")]
     by: By,
     /// All lines with this id in them (a trace_id, request_id and so on), of all programs, in between

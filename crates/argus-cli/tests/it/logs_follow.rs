@@ -153,6 +153,29 @@ fn what_belongs_to_a_hit_follows_it_over_commits() {
 }
 
 #[test]
+fn context_is_told_apart_as_it_comes() {
+    let recording = recording();
+    let mut running = follow(&recording, &["--level", "error", "-C", "1"]);
+    let mut sink = argus_store::open_writer(&recording.database()).unwrap();
+    commit(&mut *sink, vec![line(700, "ERROR", "ERROR third")]);
+    running.wait_for("third");
+    commit(&mut *sink, vec![line(690, "INFO", "INFO behind")]);
+    running.wait_for("behind");
+    commit(
+        &mut *sink,
+        vec![of_shop(line(680, "ERROR", "ERROR sold out"))],
+    );
+    running.wait_for("sold out");
+    running.signal(Signal::INT);
+    let (code, said, _) = running.finish();
+    assert_eq!(code, 0, "{said}");
+    insta::assert_snapshot!(said, @r"
+       TIME                     APP     PID  SOURCE  LEVEL  LINE
+       2026-01-27 14:23:44.223  prices  4711  stdout  INFO   INFO first
+    ");
+}
+
+#[test]
 fn it_begins_behind_a_line_that_is_named() {
     let recording = recording();
     let mut running = follow(&recording, &["--after", "1"]);

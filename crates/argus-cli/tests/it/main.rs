@@ -22,6 +22,7 @@ mod help;
 mod listings;
 mod logs;
 mod logs_follow;
+mod logs_refusals;
 mod query;
 mod refusals;
 mod run;
