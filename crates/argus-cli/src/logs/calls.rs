@@ -19,7 +19,7 @@ use argus_store::query::{
 use super::sieve::Sieve;
 
 /// Calls shown of a program.
-const CALLS: usize = 1_000;
+pub(super) const CALLS: usize = 1_000;
 /// Open calls that are looked at.
 const OPEN: usize = 10_000;
 /// How long after the last line a call may have ended.
@@ -37,6 +37,8 @@ pub(super) struct Calls {
     pub(super) ended: Vec<StoredSpan>,
     /// Those that have not.
     pub(super) open: Vec<StoredOpenSpan>,
+    /// A program has more than [`CALLS`].
+    pub(super) are_cut: bool,
 }
 
 impl Calls {
@@ -100,6 +102,7 @@ impl Calls {
             ..filter.clone()
         };
         let found = store.search(&filter, oldest(None, CALLS), &mut |_| flow(is_ended()))?;
+        self.are_cut |= found.spans.len() == CALLS;
         let spans = found.spans.into_iter();
         self.ended
             .extend(spans.filter(|span| started(span) <= last));

@@ -9,7 +9,7 @@ use argus_store::query::{Page, StoredLog, StoredOpenSpan, StoredSpan};
 use serde::Serialize;
 
 use super::around::{Group, Role, Surroundings};
-use super::calls::{Calls, Program, started};
+use super::calls::{CALLS, Calls, Program, started};
 use super::show::{By, Line, tone};
 use super::sieve::Sieve;
 use super::{Args, page};
@@ -49,6 +49,9 @@ pub(super) fn run(args: &Args, sieve: &Sieve, store: &dyn Store) -> Result<Exit>
     }
     if is_cut {
         output::note(&format!("the newest {limit} lines; --limit N shows more"));
+    }
+    if calls.are_cut {
+        output::note(&format!("of each program the first {CALLS} calls"));
     }
     if is_ended {
         output::note("ended before everything was looked through");
