@@ -194,14 +194,18 @@ fn print(entries: &[(Timestamp, Entry<'_>)], by: By) -> Result<()> {
         ("KIND", Align::Left),
         ("TEXT", Align::Left),
     ]);
-    for (_, entry) in entries {
+    for (moment, entry) in entries {
+        let moment = match by {
+            By::Captured => entry.moment(by),
+            By::Said => *moment,
+        };
         let (pid, app_name) = entry.program();
         let kind = match entry {
             Entry::Line(_) => "log",
             Entry::Ended(_) | Entry::Open(_) => "span",
         };
         table.row([
-            Cell::toned(&local(entry.moment(by)), Tone::Faint),
+            Cell::toned(&local(moment), Tone::Faint),
             Cell::from(app_name),
             pid.to_string().into(),
             kind.into(),

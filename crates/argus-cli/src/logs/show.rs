@@ -30,6 +30,15 @@ impl By {
         }
     }
 
+    /// The time of a line behind one of this time: of an event only the first line tells one.
+    fn moment_behind(self, log: &StoredLog, before: Timestamp) -> Timestamp {
+        let is_silent = self == Self::Said && log.said_at.is_none() && log.continues > 0;
+        match is_silent && before != Timestamp::default() {
+            true => before,
+            false => self.moment(log),
+        }
+    }
+
     /// Brings groups into order, each by its first line.
     pub(super) fn order(self, groups: &mut [Group]) {
         groups.sort_by_key(|group| {
@@ -185,18 +194,20 @@ impl Printer {
                 self.table.row([Cell::toned("--", Tone::Faint)]);
             }
         }
+        let mut moment = Timestamp::default();
         for (log, role) in &group.lines {
-            self.table.row(self.cells(log, *role));
+            moment = self.looks.by.moment_behind(log, moment);
+            self.table.row(self.cells(log, *role, moment));
         }
     }
 
-    fn cells(&self, log: &StoredLog, role: Role) -> Vec<Cell> {
+    fn cells(&self, log: &StoredLog, role: Role, moment: Timestamp) -> Vec<Cell> {
         let tone = match role {
             Role::Hit => tone(log),
             Role::Context => Tone::Faint,
         };
         let mut cells = vec![
-            Cell::toned(&local(self.looks.by.moment(log)), Tone::Faint),
+            Cell::toned(&local(moment), Tone::Faint),
             Cell::from(&log.app_name),
             log.pid.to_string().into(),
             Cell::from(&log.source),

@@ -363,6 +363,28 @@ fn lines_are_merged_by_the_time_they_tell() {
 }
 
 #[test]
+fn lines_of_an_event_have_the_time_that_its_first_tells() {
+    let said = LogMeaning {
+        said_at: Some(before(60_000)),
+        ..LogMeaning::default()
+    };
+    let recording = Recording::of(&Batch {
+        logs: vec![
+            of_shop(line(900, "INFO", "INFO ready")),
+            meaning(line(800, "ERROR", "ERROR no quote"), said),
+            continuation(line(790, "ERROR", "ValueError"), 1),
+        ],
+        ..introduction()
+    });
+    insta::assert_snapshot!(recording.argus(&["logs", "--by", "said"]).stdout, @r"
+    TIME                     APP      PID  SOURCE  LEVEL  LINE
+    2026-01-27 14:22:45.123  prices  4711  stdout  ERROR  ERROR no quote
+    2026-01-27 14:22:45.123  prices  4711  stdout  ERROR  ValueError
+    2026-01-27 14:23:44.223  shop    4712  file    INFO   INFO ready
+    ");
+}
+
+#[test]
 fn an_id_brings_its_lines_and_calls_together() {
     insta::assert_snapshot!(printed(&["--correlation", "ab12"]).stdout, @r#"
     TIME                     APP      PID  KIND  TEXT
