@@ -10,6 +10,9 @@ use crate::args::{FormatArgs, TimeArgs};
 use crate::failure::Refusal;
 use crate::output::{self, Align, Cell, Format, Screen, Table};
 
+/// How many rows a listing shows when nobody says.
+pub(crate) const LIMIT: usize = 50;
+
 /// Which rows, and for whom.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ListingArgs {
@@ -21,9 +24,9 @@ pub(crate) struct ListingArgs {
     pub(crate) app: Option<String>,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
-    /// The newest N, the newest of them last
-    #[arg(long, short = 'n', value_name = "N", default_value = "50")]
-    limit: NonZeroUsize,
+    /// The newest N, the newest of them last [default: 50]
+    #[arg(long, short = 'n', value_name = "N")]
+    limit: Option<NonZeroUsize>,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -40,6 +43,11 @@ pub(crate) struct CursorArgs {
 }
 
 impl CursorArgs {
+    /// The row to go on after, towards newer ones.
+    pub(crate) fn after(self) -> Option<i64> {
+        self.after
+    }
+
     /// The option that goes on after a row, in the direction of this listing.
     pub(crate) fn onward(self, id: i64) -> String {
         match self.order() {
@@ -68,12 +76,17 @@ impl ListingArgs {
         })
     }
 
+    /// How many rows are wanted, where that is said; else so many.
+    pub(crate) fn limit_or(&self, usual: usize) -> usize {
+        self.limit.map_or(usual, NonZeroUsize::get)
+    }
+
     /// One row more than asked for, so that a cut can be told.
     pub(crate) fn page(&self, cursor: Option<CursorArgs>) -> Page {
         Page {
             order: cursor.map_or(Order::Newest, CursorArgs::order),
             after: cursor.and_then(|cursor| cursor.before.or(cursor.after)),
-            limit: self.limit.get().saturating_add(1),
+            limit: self.limit_or(LIMIT).saturating_add(1),
         }
     }
 
@@ -83,8 +96,9 @@ impl ListingArgs {
         mut rows: Vec<T>,
         cursor: Option<CursorArgs>,
     ) -> Listing<T> {
-        let cut = rows.len() > self.limit.get();
-        rows.truncate(self.limit.get());
+        let limit = self.limit_or(LIMIT);
+        let cut = rows.len() > limit;
+        rows.truncate(limit);
         if self.page(cursor).order == Order::Newest {
             rows.reverse();
         }
@@ -101,8 +115,6 @@ impl ListingArgs {
 pub(crate) trait Listed {
     /// What several of them are called.
     const WHAT: &'static str;
-    /// The columns of the table, with as many [`cells`](Self::cells).
-    const COLUMNS: &'static [(&'static str, Align)];
     /// The row as JSON tells it.
     type Json<'a>: Serialize + From<&'a Self>
     where
@@ -110,6 +122,12 @@ pub(crate) trait Listed {
 
     /// By which it is told from others, and paged.
     fn id(&self) -> i64;
+}
+
+/// A row of a table in which each row stands for itself.
+pub(crate) trait Tabled: Listed {
+    /// The columns of the table, with as many [`cells`](Self::cells).
+    const COLUMNS: &'static [(&'static str, Align)];
 
     /// The row as people read it.
     fn cells(&self) -> Vec<Cell>;
@@ -126,18 +144,13 @@ pub(crate) struct Listing<T> {
     cursor: Option<CursorArgs>,
 }
 
-impl<T: Listed> Listing<T> {
+impl<T: Tabled> Listing<T> {
     /// Prints everything.
     pub(crate) fn print(&self, format: Format) -> Result<()> {
         match format {
             Format::Json => output::array(self.json()),
             Format::Human => self.print_table(),
         }
-    }
-
-    /// The rows as JSON tells them.
-    pub(crate) fn json(&self) -> impl Iterator<Item = T::Json<'_>> {
-        self.rows.iter().map(T::Json::from)
     }
 
     /// Prints the rows as a table, and on standard error that this is nothing or not everything.
@@ -147,12 +160,24 @@ impl<T: Listed> Listing<T> {
             table.row(row.cells());
         }
         table.print(Screen::of_stdout())?;
+        self.tell_end();
+        Ok(())
+    }
+}
+
+impl<T: Listed> Listing<T> {
+    /// The rows as JSON tells them.
+    pub(crate) fn json(&self) -> impl Iterator<Item = T::Json<'_>> {
+        self.rows.iter().map(T::Json::from)
+    }
+
+    /// Says on standard error that this is nothing or not everything.
+    pub(crate) fn tell_end(&self) {
         if self.rows.is_empty() {
             output::note(&format!("no {} match", T::WHAT));
         } else if self.cut {
             output::note(&self.told_cut());
         }
-        Ok(())
     }
 
     fn told_cut(&self) -> String {

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::listing::{Listed, Listing, ListingArgs};
+use crate::listing::{Listed, Listing, ListingArgs, Tabled};
 use crate::moment::{iso, local};
 use crate::open::open_store;
 use crate::ordered::Object;
@@ -162,6 +162,14 @@ impl<'a> From<&'a StoredMetric> for Metric<'a> {
 
 impl Listed for StoredSample {
     const WHAT: &'static str = "samples";
+    type Json<'a> = Sample<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Tabled for StoredSample {
     const COLUMNS: &'static [(&'static str, Align)] = &[
         ("TIME", Align::Left),
         ("CPU %", Align::Right),
@@ -175,11 +183,6 @@ impl Listed for StoredSample {
         ("PID", Align::Right),
         ("APP", Align::Left),
     ];
-    type Json<'a> = Sample<'a>;
-
-    fn id(&self) -> i64 {
-        self.id
-    }
 
     fn cells(&self) -> Vec<Cell> {
         let shown = |measure| Cell::from(format::measure(measure, self.measures.get(measure)));
@@ -201,6 +204,14 @@ impl Listed for StoredSample {
 
 impl Listed for StoredMetric {
     const WHAT: &'static str = "metrics";
+    type Json<'a> = Metric<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Tabled for StoredMetric {
     const COLUMNS: &'static [(&'static str, Align)] = &[
         ("TIME", Align::Left),
         ("APP", Align::Left),
@@ -209,11 +220,6 @@ impl Listed for StoredMetric {
         ("UNIT", Align::Left),
         ("METRIC", Align::Left),
     ];
-    type Json<'a> = Metric<'a>;
-
-    fn id(&self) -> i64 {
-        self.id
-    }
 
     fn cells(&self) -> Vec<Cell> {
         vec![

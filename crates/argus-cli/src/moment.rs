@@ -137,7 +137,8 @@ fn long_duration(seconds: f64) -> String {
     }
 }
 
-fn three_digits(value: f64) -> String {
+/// A number as people read it: three digits, none of them behind a whole number.
+pub(crate) fn three_digits(value: f64) -> String {
     let decimals = match value {
         _ if value.fract() == 0.0 => 0,
         ..10.0 => 2,

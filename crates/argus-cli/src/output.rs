@@ -108,6 +108,8 @@ pub(crate) enum Tone {
     Heading,
     /// Something works.
     Good,
+    /// Something may fail soon.
+    Warning,
     /// Something failed or was lost.
     Bad,
     /// Of minor interest.
@@ -120,6 +122,7 @@ impl Tone {
             Self::Plain => "",
             Self::Heading => "\x1b[1m",
             Self::Good => "\x1b[32m",
+            Self::Warning => "\x1b[33m",
             Self::Bad => "\x1b[31m",
             Self::Faint => "\x1b[2m",
         }
@@ -154,6 +157,8 @@ impl<T: AsRef<str>> From<T> for Cell {
 pub(crate) struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<Cell>>,
+    /// Of the columns, as far as they were printed; they never shrink.
+    printed: Option<Vec<usize>>,
 }
 
 impl Table {
@@ -166,10 +171,11 @@ impl Table {
         Self {
             columns,
             rows: Vec::new(),
+            printed: None,
         }
     }
 
-    /// Adds a row of as many cells as there are columns.
+    /// Adds a row of as many cells as there are columns, or of fewer.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -182,6 +188,14 @@ impl Table {
         Ok(())
     }
 
+    /// Prints the rows that were added since the last time, the first time under the headings.
+    pub(crate) fn print_on(&mut self, screen: Screen) -> Result<()> {
+        self.print(screen)?;
+        self.printed = Some(self.widths());
+        self.rows.clear();
+        Ok(())
+    }
+
     /// The table as text.
     pub(crate) fn render(&self, screen: Screen) -> String {
         let widths = self.widths();
@@ -191,7 +205,8 @@ impl Table {
             .map(|(title, _)| Cell::toned(title, Tone::Heading))
             .collect();
         let mut out = String::new();
-        for row in std::iter::once(&headings).chain(&self.rows) {
+        let headings = Some(&headings).filter(|_| self.printed.is_none());
+        for row in headings.into_iter().chain(&self.rows) {
             self.render_row(row, &widths, screen, &mut out);
         }
         out
@@ -203,7 +218,12 @@ impl Table {
             .iter()
             .map(|(title, _)| title.width())
             .collect();
-        for row in &self.rows {
+        for (width, printed) in widths.iter_mut().zip(self.printed.iter().flatten()) {
+            *width = (*width).max(*printed);
+        }
+        // A row of fewer cells stands for itself.
+        let rows = self.rows.iter();
+        for row in rows.filter(|row| row.len() == self.columns.len()) {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.width());
             }

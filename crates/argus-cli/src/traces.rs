@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::listing::{CursorArgs, Listed, ListingArgs};
+use crate::listing::{CursorArgs, Listed, ListingArgs, Tabled};
 use crate::moment::{duration, iso, local};
 use crate::open::open_store;
 use crate::ordered::Object;
@@ -180,6 +180,14 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
 
 impl Listed for StoredSpan {
     const WHAT: &'static str = "calls";
+    type Json<'a> = Span<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Tabled for StoredSpan {
     const COLUMNS: &'static [(&'static str, Align)] = &[
         ("ENDED", Align::Left),
         ("APP", Align::Left),
@@ -188,11 +196,6 @@ impl Listed for StoredSpan {
         ("DURATION", Align::Right),
         ("CALL", Align::Left),
     ];
-    type Json<'a> = Span<'a>;
-
-    fn id(&self) -> i64 {
-        self.id
-    }
 
     fn cells(&self) -> Vec<Cell> {
         let tone = match self.status {

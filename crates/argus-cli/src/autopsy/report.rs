@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::words;
 use crate::moment::{duration, local};
 use crate::output::{Align, Cell, Screen, Table, Tone, grouped};
-use crate::{metrics, traces};
+use crate::{logs, metrics, traces};
 
 /// Open calls shown of a thread: the outermost and the innermost ones, half of each.
 const SHOWN: usize = 40;
@@ -317,12 +317,10 @@ impl<'a> Report<'a> {
     }
 
     fn log(&self, log: &StoredLog) -> [Cell; 3] {
-        let level = log.level.as_deref().unwrap_or("").to_ascii_lowercase();
-        let bad = log.source == "stderr" || matches!(&*level, "error" | "critical" | "fatal");
         [
             Cell::toned(&time_of_day(log.at, &self.zone), Tone::Faint),
             Cell::from(&log.source),
-            Cell::toned(&log.line, if bad { Tone::Bad } else { Tone::Plain }),
+            Cell::toned(&log.line, logs::tone(log)),
         ]
     }
 

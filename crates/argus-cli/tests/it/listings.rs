@@ -99,7 +99,8 @@ fn log_lines_are_listed_in_the_order_they_came() {
         json!({
             "id": 2, "timestamp": "2026-01-27T14:23:44.623456789Z", "app_name": "prices",
             "process_name": "python3", "pid": 4711, "source": "stdout", "path": null,
-            "level": null, "line": "out of oil",
+            "level": null, "line": "out of oil", "said_at": null, "logger": null, "message": null,
+            "attributes": null, "continues": 0, "template": null, "span": null,
         })
     );
     insta::assert_snapshot!(recording.argus(&["logs"]).stdout, @r"

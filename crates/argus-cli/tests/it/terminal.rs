@@ -2,6 +2,7 @@
 
 use argus_store::Batch;
 
+use crate::logs::line;
 use crate::pty::Terminal;
 use crate::recording::{Recording, command, introduction, log};
 
@@ -25,6 +26,28 @@ fn colours_appear_on_a_terminal_only() {
     let recording = Recording::sample();
     assert!(written(&recording, "traces", None).contains("\x1b[31mERR\x1b[0m"));
     assert!(!recording.argus(&["traces"]).stdout.contains('\x1b'));
+}
+
+#[test]
+fn levels_have_their_tones() {
+    let recording = Recording::of(&Batch {
+        logs: vec![
+            line(400, "WARN", "slow"),
+            line(300, "DEBUG", "details"),
+            line(200, "ERROR", END),
+        ],
+        ..introduction()
+    });
+    let text = written(&recording, "logs", None);
+    for toned in [
+        "\x1b[33mWARN\x1b[0m",
+        "\x1b[2mDEBUG\x1b[0m",
+        "\x1b[31mERROR\x1b[0m",
+    ] {
+        assert!(text.contains(toned), "{text:?}");
+    }
+    let text = written(&recording, "logs", Some(("NO_COLOR", "1")));
+    assert!(!text.contains('\x1b'), "{text:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use argus_model::{Level, Timestamp};
 
 use super::Bench;
-use super::fixture::{at, log};
+use super::fixture::{at, described, key, log};
 use crate::Batch;
 use crate::batch::{LogFile, LogMeaning, LogPosition, LogRow, LogTemplate};
 use crate::query::{LogFilter, Page, StoredLogTemplate};
@@ -35,7 +35,11 @@ fn lines(bench: &Bench, filter: &LogFilter) -> Vec<String> {
 pub(super) fn what_a_log_line_means_is_kept(bench: &mut Bench) {
     let row = with_id("ERROR shop - out of gold", 5, "trace_id", "ab");
     bench.commit(&Batch {
-        logs: vec![row],
+        producers: vec![described(1)],
+        logs: vec![LogRow {
+            span: Some(key(1, 3)),
+            ..row
+        }],
         ..Batch::default()
     });
     let stored = bench.store.logs(&LogFilter::default(), Page::newest(9));
@@ -47,6 +51,7 @@ pub(super) fn what_a_log_line_means_is_kept(bench: &mut Bench) {
     assert_eq!(stored.logger.as_deref(), Some("shop"));
     assert_eq!(stored.attributes.as_deref(), Some("{\"n\":1}"));
     assert_eq!((stored.continues, stored.template), (2, Some(7)));
+    assert_eq!(stored.span, Some(key(1, 3)));
 }
 
 pub(super) fn lines_are_found_by_id_level_and_template(bench: &mut Bench) {
@@ -58,7 +63,10 @@ pub(super) fn lines_are_found_by_id_level_and_template(bench: &mut Bench) {
                 ..log(2, 2, "b")
             },
             with_id("c", 3, "request_id", "one"),
-            with_id("d", 4, "request_id", "two"),
+            LogRow {
+                source: "stderr",
+                ..with_id("d", 4, "request_id", "two")
+            },
             LogRow {
                 level: Some("INFO".into()),
                 ..log(1, 5, "e")
@@ -82,6 +90,11 @@ pub(super) fn lines_are_found_by_id_level_and_template(bench: &mut Bench) {
     };
     assert_eq!(lines(bench, &at_least(Level::Warn)), ["d", "c", "a"]);
     assert_eq!(lines(bench, &at_least(Level::Info)), ["e", "d", "c", "a"]);
+    let from_there = LogFilter {
+        source: Some("stderr".into()),
+        ..LogFilter::default()
+    };
+    assert_eq!(lines(bench, &from_there), ["d"]);
     let of_template = LogFilter {
         template: Some(7),
         ..by_id

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use argus_model::{Measure, Measures, Timestamp};
 
 use super::Bench;
-use super::fixture::{at, described, end, log, metric, process_event, producer, sample, subject};
+use super::fixture::{
+    at, described, end, key, log, metric, process_event, producer, sample, subject,
+};
 use crate::Batch;
 use crate::batch::{Ending, LogRow, Parent, ProcessEventRow, ProducerEnd, SampleRow, Subject};
 use crate::query::{
@@ -64,6 +66,7 @@ pub(super) fn samples_logs_events_and_metrics_read_back(bench: &mut Bench) {
         path: Some("app.log".into()),
         source: "file".into(),
         level: Some("INFO".into()),
+        span: Some(key(1, 1)),
         ..StoredLog::default()
     };
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What can be asked of log lines.
 
-use argus_model::{Level, Timestamp};
+use argus_model::{Level, SpanKey, Timestamp};
 
 use super::ProcessFilter;
 use crate::batch::LogFile;
@@ -14,6 +14,8 @@ pub struct LogFilter {
     pub level: Option<Level>,
     /// Of this template.
     pub template: Option<i64>,
+    /// Exactly this [`StoredLog::source`].
+    pub source: Option<String>,
     /// With this id in it (`trace_id`, `request_id` and so on), whatever its name.
     pub id: Option<String>,
 }
@@ -66,6 +68,8 @@ pub struct StoredLog {
     pub continues: u32,
     /// The template that it fits.
     pub template: Option<i64>,
+    /// The span it belongs to, where known.
+    pub span: Option<SpanKey>,
 }
 
 /// Up to where the lines of a log file are stored.

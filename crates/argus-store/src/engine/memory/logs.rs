@@ -81,7 +81,11 @@ impl Data {
             .id
             .as_ref()
             .is_none_or(|id| self.log_ids.contains(&(id.clone(), row.id)));
-        is_severe && has_id && (filter.template.is_none() || filter.template == row.template)
+        let from_there = filter.source.as_ref().is_none_or(|it| *it == row.source);
+        is_severe
+            && has_id
+            && from_there
+            && (filter.template.is_none() || filter.template == row.template)
     }
 }
 
@@ -104,5 +108,6 @@ fn stored(id: i64, row: &LogRow) -> StoredLog {
         attributes: meaning.attributes.clone(),
         continues: meaning.continues,
         template: row.template,
+        span: row.span,
     }
 }

@@ -4,14 +4,14 @@
 //! [`walk`](super::walk). A stretch of time is first turned into a stretch of ids, which the index
 //! on `timestamp` tells: rows are committed nearly in order of time.
 
-use argus_model::Timestamp;
-use rusqlite::types::Value;
+use argus_model::{SpanKey, Timestamp};
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::logs;
 use super::measures;
 use super::moment::iso;
-use super::reader::or_default;
+use super::reader::{or_default, span_key};
 use super::runs;
 use super::walk::{Conditions, Ground, Stretch, WINDOW, stretch, walk, within};
 use crate::batch::RunKey;
@@ -65,7 +65,8 @@ pub(super) fn logs(
     let listing = Listing {
         table: "log_entries",
         columns: "process_name, log_line, logfile_path, source, level, said_at_ns, message, logger,
-            CASE WHEN json_valid(attributes) THEN attributes END, continues, template_id",
+            CASE WHEN json_valid(attributes) THEN attributes END, continues, template_id,
+            span_number, (SELECT producer FROM producers WHERE id = span_producer_id)",
         text: "log_line",
     };
     let mut conditions = Conditions::default();
@@ -75,6 +76,9 @@ pub(super) fn logs(
     }
     if let Some(template) = filter.template {
         conditions.and("template_id = ?", [template.into()]);
+    }
+    if let Some(source) = &filter.source {
+        conditions.and("source = ?", [source.clone().into()]);
     }
     let places = match &filter.id {
         Some(id) => Some(logs::with_id(connection, id)?),
@@ -103,9 +107,19 @@ pub(super) fn logs(
                 attributes: row.get(12)?,
                 continues: or_default(row, 13)?,
                 template: row.get(14)?,
+                span: linked(row, 15)?,
             })
         },
     )
+}
+
+/// The span that a line belongs to: its number, and behind it its producer.
+fn linked(row: &Row<'_>, number: usize) -> rusqlite::Result<Option<SpanKey>> {
+    let producer = number + 1;
+    match row.get_ref(producer)? {
+        ValueRef::Null => Ok(None),
+        _ => span_key(row, producer, number).map(Some),
+    }
 }
 
 pub(super) fn process_events(

@@ -1,0 +1,160 @@
+//! The calls that lines with an id belong to.
+//!
+//! A call does when a line says so, or when a program that wrote one of the lines made it, it was under
+//! way between the first and the last, and the id is among its values. Ended calls are looked for up to
+//! [`LATE`] after the last line, [`LINKED`] of a program at most for what a line says; more would be a
+//! search through everything.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use anyhow::Result;
+use argus_model::{SpanKey, Timestamp};
+use argus_store::Store;
+use argus_store::query::{
+    Order, Page, SpanFilter, StoredLog, StoredOpenSpan, StoredSpan, TimeRange,
+};
+
+use super::sieve::Sieve;
+
+/// Calls shown of a program.
+pub(super) const CALLS: usize = 1_000;
+/// Open calls that are looked at.
+const OPEN: usize = 10_000;
+/// How long after the last line a call may have ended.
+const LATE: Duration = Duration::from_secs(600);
+/// Calls of a program that are looked at for those that lines name.
+const LINKED: usize = 100_000;
+
+/// A program that wrote lines.
+pub(super) type Program<'a> = (u32, &'a str);
+
+/// The calls that lines belong to.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Those that ended.
+    pub(super) ended: Vec<StoredSpan>,
+    /// Those that have not.
+    pub(super) open: Vec<StoredOpenSpan>,
+    /// A program has more than [`CALLS`].
+    pub(super) are_cut: bool,
+}
+
+impl Calls {
+    /// Looks for them. `is_ended` is asked between two short transactions.
+    pub(super) fn of(
+        store: &dyn Store,
+        sieve: &Sieve,
+        lines: &[StoredLog],
+        is_ended: &mut dyn FnMut() -> bool,
+    ) -> Result<Self> {
+        let mut calls = Self::default();
+        let first = lines.iter().map(|log| log.at).min();
+        let last = lines.iter().map(|log| log.at).max();
+        let Some((first, last)) = first.zip(last) else {
+            return Ok(calls);
+        };
+        let id = sieve.filter.id.as_deref().unwrap_or_default();
+        let programs: BTreeSet<Program<'_>> = lines
+            .iter()
+            .map(|log| (log.pid, log.app_name.as_str()))
+            .collect();
+        let mut linked: BTreeSet<SpanKey> = lines.iter().filter_map(|log| log.span).collect();
+        let is_meant = |span: &StoredOpenSpan| {
+            let has_id = span.captured.as_ref().is_some_and(|it| it.contains(id));
+            let theirs = programs.contains(&(span.pid, span.app_name.as_str()));
+            linked.contains(&span.key) || (theirs && has_id && span.started_at <= last)
+        };
+        calls.open = store.open_spans(OPEN)?;
+        calls.open.retain(is_meant);
+        for program in programs {
+            let filter = SpanFilter {
+                time: TimeRange {
+                    from: Some(first),
+                    to: Some(last.plus(LATE)),
+                },
+                pid: Some(program.0),
+                app_name: Some(program.1.to_owned()),
+                ..SpanFilter::default()
+            };
+            calls.find_named(store, (&filter, id), last, is_ended)?;
+            let found = calls.ended.iter().map(|span| span.key);
+            let open = calls.open.iter().map(|span| span.key);
+            for key in found.chain(open) {
+                linked.remove(&key);
+            }
+            calls.find_linked(store, &filter, &mut linked, is_ended)?;
+        }
+        Ok(calls)
+    }
+
+    /// Takes in those with the id among their values that were under way by the last line.
+    fn find_named(
+        &mut self,
+        store: &dyn Store,
+        (filter, id): (&SpanFilter, &str),
+        last: Timestamp,
+        is_ended: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        let filter = SpanFilter {
+            text: Some(id.to_owned()),
+            ..filter.clone()
+        };
+        let found = store.search(&filter, oldest(None, CALLS), &mut |_| flow(is_ended()))?;
+        self.are_cut |= found.spans.len() == CALLS;
+        let spans = found.spans.into_iter();
+        self.ended
+            .extend(spans.filter(|span| started(span) <= last));
+        Ok(())
+    }
+
+    /// Takes in those that lines name, and strikes them off.
+    fn find_linked(
+        &mut self,
+        store: &dyn Store,
+        filter: &SpanFilter,
+        linked: &mut BTreeSet<SpanKey>,
+        is_ended: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        let (mut after, mut looked) = (None, 0);
+        while looked < LINKED
+            && linked
+                .iter()
+                .any(|key| Some(key.producer.pid) == filter.pid)
+        {
+            let page = oldest(after, CALLS);
+            let found = store.search(filter, page, &mut |_| flow(is_ended()))?;
+            let is_last = found.spans.len() < CALLS;
+            looked += found.spans.len();
+            after = found.spans.last().map(|span| span.id);
+            let spans = found.spans.into_iter();
+            self.ended
+                .extend(spans.filter(|span| linked.remove(&span.key)));
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn oldest(after: Option<i64>, limit: usize) -> Page {
+    Page {
+        order: Order::Oldest,
+        after,
+        limit,
+    }
+}
+
+fn flow(is_ended: bool) -> ControlFlow<()> {
+    match is_ended {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
+/// When a call started.
+pub(super) fn started(span: &StoredSpan) -> Timestamp {
+    span.ended_at.minus(Duration::from_nanos(span.duration_ns))
+}
