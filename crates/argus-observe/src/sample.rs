@@ -27,7 +27,7 @@
 //! the more rarely the more there are, and not at all beyond a thousand.
 //!
 //! Most processes wait most of the time, and one that has not run since the reading before
-//! ([`standstill`]) is as it was: then the CPU clock is all that is asked, and the rest is told again.
+//! (`standstill`) is as it was: then the CPU clock is all that is asked, and the rest is told again.
 //! What changes without it (memory that the kernel reclaims, children that it collects) is seen within
 //! [`READ_ANYWAY`].
 //!

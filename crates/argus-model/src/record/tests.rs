@@ -88,33 +88,9 @@ fn about_spans(bytes: &[u8]) -> Vec<Record<'_>> {
     ]
 }
 
-fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
+fn about_logs() -> Vec<Record<'static>> {
     let (at, number) = (AT, NUMBER);
     vec![
-        Record::Metric {
-            subject: 0,
-            name: NameNumber(8),
-            at,
-            value: 0.25,
-            unit: "By",
-            attributes: Fields(bytes),
-        },
-        Record::SessionEvent {
-            at,
-            session: "s",
-            event_type: "scan_started",
-            data: "{}",
-        },
-        Record::Subject(
-            2,
-            SubjectInfo {
-                pid: 77,
-                process_name: "nginx",
-                parent_pid: 70,
-                parent_start_ticks: 900,
-                ..Default::default()
-            },
-        ),
         Record::Log {
             subject: 2,
             at,
@@ -149,6 +125,36 @@ fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
             at,
             place: LogPlace { file: 5, end: 0 },
         },
+    ]
+}
+
+fn about_processes(bytes: &[u8]) -> Vec<Record<'_>> {
+    let at = AT;
+    vec![
+        Record::Metric {
+            subject: 0,
+            name: NameNumber(8),
+            at,
+            value: 0.25,
+            unit: "By",
+            attributes: Fields(bytes),
+        },
+        Record::SessionEvent {
+            at,
+            session: "s",
+            event_type: "scan_started",
+            data: "{}",
+        },
+        Record::Subject(
+            2,
+            SubjectInfo {
+                pid: 77,
+                process_name: "nginx",
+                parent_pid: 70,
+                parent_start_ticks: 900,
+                ..Default::default()
+            },
+        ),
         Record::Sample {
             subject: 2,
             at,
@@ -186,7 +192,7 @@ fn measures() -> Measures {
 #[test]
 fn every_kind_survives_its_bytes() {
     let bytes = fields();
-    let records = [about_spans(&bytes), about_processes(&bytes)].concat();
+    let records = [about_spans(&bytes), about_logs(), about_processes(&bytes)].concat();
     assert_eq!(records.len(), Kind::ALL.len(), "one example for every kind");
     for record in &records {
         round_trip(record);
