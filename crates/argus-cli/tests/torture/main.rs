@@ -36,6 +36,7 @@ mod programs;
 mod read_only;
 mod reader_stall;
 mod retention;
+mod rotation;
 mod threads;
 mod upgrade;
 
