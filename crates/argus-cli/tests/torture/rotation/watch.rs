@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use argus_store::query::Cell;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::account::{Account, Row};
 use crate::bed::{Bed, Chance, Guarded, until};
@@ -27,7 +28,7 @@ pub(super) struct Watch {
     pub(super) bed: Bed,
     gaze: Option<Guarded>,
     kills: u32,
-    _collector: Guarded,
+    collector: Guarded,
 }
 
 impl Watch {
@@ -39,7 +40,7 @@ impl Watch {
             bed,
             gaze: None,
             kills: 0,
-            _collector: collector,
+            collector,
         };
         std::fs::create_dir(watch.folder()).unwrap();
         watch.begin();
@@ -58,6 +59,8 @@ impl Watch {
     pub(super) fn begin(&mut self) {
         let pid = std::process::id().to_string();
         let mut gaze = self.bed.argus(&["gaze", "--pid", &pid, "--from", "resume"]);
+        // It waits for the collector, which it would start if there were none.
+        gaze.env_remove("ARGUS_COLLECTOR");
         gaze.arg("--logfile").arg(self.path());
         let mut options = OpenOptions::new();
         let said = options.create(true).append(true);
@@ -70,6 +73,11 @@ impl Watch {
     pub(super) fn kill(&mut self) {
         self.gaze = None;
         self.kills += 1;
+    }
+
+    /// The collector, which may be stopped for a while.
+    pub(super) fn signal_collector(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.collector.0), signal).unwrap();
     }
 
     /// Writes lines that do not count until one is stored: who was never there knows nothing that
