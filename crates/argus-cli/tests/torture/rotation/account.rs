@@ -41,7 +41,8 @@ impl Row {
 /// Both sides.
 pub(super) struct Account {
     pub(super) written: u64,
-    pub(super) kills: u32,
+    /// How many rows were stored at each kill.
+    pub(super) deaths: Vec<i64>,
     /// In the order of the store.
     pub(super) rows: Vec<Row>,
     pub(super) gaps: Vec<String>,
@@ -53,7 +54,8 @@ pub(super) struct Account {
 #[derive(Debug, Default)]
 struct Wrong {
     doubled: Vec<u64>,
-    out_of_order: Vec<u64>,
+    /// Each with the line that it came behind.
+    out_of_order: Vec<(u64, u64)>,
     broken: u64,
 }
 
@@ -77,8 +79,10 @@ impl Account {
                 wrong.broken += 1;
             } else if !seen.insert(row.number) {
                 wrong.doubled.push(row.number);
-            } else if last.insert(row.order, row.number) > Some(row.number) {
-                wrong.out_of_order.push(row.number);
+            } else if let Some(before) = last.insert(row.order, row.number)
+                && before > row.number
+            {
+                wrong.out_of_order.push((row.number, before));
             }
         }
         wrong
@@ -89,7 +93,7 @@ impl Account {
         let (lost, wrong) = (self.lost(), self.wrong());
         println!(
             "{name}: {} kills; written {}, stored {}, lost {}, doubled {}, out of order {}, broken {}, gaps {}",
-            self.kills,
+            self.deaths.len(),
             self.written,
             self.rows.len(),
             lost.len(),
@@ -100,11 +104,13 @@ impl Account {
         );
         let explained = || {
             format!(
-                "{name}: lost {}; doubled {}; out of order {}; {} broken; gaps {:#?}; gaze said:\n{}",
+                "{name}: lost {}; doubled {}; out of order {:?}; {} broken; killed when so many \
+                 rows were stored: {:?}; gaps {:#?}; gaze said:\n{}",
                 stretches(&lost),
                 stretches(&wrong.doubled),
-                stretches(&wrong.out_of_order),
+                wrong.out_of_order,
                 wrong.broken,
+                self.deaths,
                 self.gaps,
                 self.said,
             )

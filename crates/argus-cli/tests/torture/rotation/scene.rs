@@ -17,6 +17,9 @@ use crate::bed::Chance;
 pub(super) const TIME: Duration = Duration::from_secs(2);
 const LINE: Duration = Duration::from_micros(500);
 const LINES_BETWEEN_ROTATIONS: u64 = 200;
+/// A writer that was held up must not make up for it in a burst: clocks of file systems tick every four
+/// milliseconds, and no two rotations may fall into one.
+const APART: Duration = Duration::from_millis(20);
 /// Lines written to the old file when there is a new one already.
 const LINGERING: u64 = 20;
 
@@ -88,6 +91,7 @@ impl Scene {
                 let due = begun + LINE * u32::try_from(self.number).unwrap();
                 thread::sleep(due.saturating_duration_since(Instant::now()));
             }
+            thread::sleep(APART);
             rotate(self);
         }
         self.number

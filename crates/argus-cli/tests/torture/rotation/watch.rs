@@ -27,7 +27,8 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 pub(super) struct Watch {
     pub(super) bed: Bed,
     gaze: Option<Guarded>,
-    kills: u32,
+    /// How many rows were stored at each kill.
+    deaths: Vec<i64>,
     collector: Guarded,
 }
 
@@ -39,7 +40,7 @@ impl Watch {
         let mut watch = Self {
             bed,
             gaze: None,
-            kills: 0,
+            deaths: Vec::new(),
             collector,
         };
         std::fs::create_dir(watch.folder()).unwrap();
@@ -72,7 +73,7 @@ impl Watch {
     /// SIGKILL.
     pub(super) fn kill(&mut self) {
         self.gaze = None;
-        self.kills += 1;
+        self.deaths.push(self.stored());
     }
 
     /// The collector, which may be stopped for a while.
@@ -160,7 +161,7 @@ impl Watch {
         std::thread::sleep(Duration::from_millis(300));
         Account {
             written,
-            kills: self.kills,
+            deaths: self.deaths.clone(),
             rows: self.rows(),
             gaps: self.gaps(),
             said: std::fs::read_to_string(self.bed.path("gaze-said")).unwrap_or_default(),
