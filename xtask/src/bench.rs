@@ -10,6 +10,7 @@
 //! - [`instrument`]: what a decorator or a guard adds to a call.
 //! - [`latency`]: from an emit to the screen of another process.
 //! - [`gaze`]: watching fifty processes from outside, and how soon an end is noticed.
+//! - [`tail`]: following log files: latency, speed, idle, and what rotation costs in lines.
 //! - [`table`]: the README's table, generated from the results.
 
 mod drain;
@@ -22,6 +23,7 @@ mod meter;
 mod programs;
 mod query;
 mod table;
+mod tail;
 
 use anyhow::{Result, bail};
 
@@ -35,7 +37,7 @@ use crate::workspace::Workspace;
 pub(crate) const HELP: &str = "\
 Measures Argus beside its peers and writes what it saw to bench/results.
 
-usage: cargo xtask bench [drain|query|instrument|latency|gaze|all] [--full | --quick]
+usage: cargo xtask bench [drain|query|instrument|latency|gaze|tail|all] [--full | --quick]
        cargo xtask bench table
 
   drain       spool to store: spans per CPU-second and bytes a span, against the schema of the
@@ -46,6 +48,8 @@ usage: cargo xtask bench [drain|query|instrument|latency|gaze|all] [--full | --q
   latency     from an emit to the screen state of another process, sporadic and under load
   gaze        what watching 50 processes costs, against pidstat, psutil and glances; how soon the end
               of a process is noticed
+  tail        following log files: from a write to the store, lines a second, 100 files that rest, and
+              lines lost and doubled in rotation, against tail -F, rsyslog, pygtail and logtail2
   all         all of them, one after the other (the default)
   table       only writes the README's table anew from bench/results
 
@@ -53,7 +57,8 @@ usage: cargo xtask bench [drain|query|instrument|latency|gaze|all] [--full | --q
   --quick     small numbers, to see that everything runs; nothing is written
 
 Builds in release. Needs the network once: the peers are installed into .bench/venv with the versions
-pinned in bench/requirements.txt; `gaze` needs pidstat (apt install sysstat). Data goes to .bench/data and is removed afterwards.
+pinned in bench/requirements.txt; `gaze` needs pidstat (apt install sysstat), `tail` leaves out
+what is not there (apt install rsyslog logtail). Data goes to .bench/data and is removed afterwards.
 
 Run it on a quiet machine: the load before and after stands in every result.
 
@@ -85,7 +90,7 @@ struct Bench {
     run: fn(&Programs<'_>, Scale) -> Result<Findings>,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "drain",
         run: drain::run,
@@ -105,6 +110,10 @@ const BENCHES: [Bench; 5] = [
     Bench {
         name: "gaze",
         run: gaze::run,
+    },
+    Bench {
+        name: "tail",
+        run: tail::run,
     },
 ];
 

@@ -33,6 +33,8 @@ usage: cargo xtask torture [NAME] [--rounds N | --seeds N]
   upgrade         an old spool, a newer database
   reader-stall    a reader that never ends its transaction
   retention       a store far beyond its limit while programs record: how long commits wait
+  rotation        a log rotated ten times a second in every way, with 2,000 lines a second, and a gaze
+                  that is killed all the time: 10 seeds of each; also logrotate and Python's handlers
   children        gaze and a program with 10,000 short-lived children: who is missed, what gaze holds
   programs        nginx, Redis, PostgreSQL, Node, a JVM and Python under load, and a program that uses
                   the disk, all watched by gaze: both sides' totals
@@ -87,7 +89,7 @@ const SPOOL: &[&str] = &["--package=argus-spool", "--test=it"];
 const DRAIN: &[&str] = &["--package=argus-drain", "--test=it"];
 const STORE: &[&str] = &["--package=argus-store", "--lib"];
 
-const TORTURES: [Torture; 22] = [
+const TORTURES: [Torture; 23] = [
     rust("kill-producer", SPINE, "kill_producer::", Some(1_000)),
     rust("kill-collector", SPINE, "kill_collector::", Some(1_000)),
     rust("fork", SPINE, "fork::", Some(10_000)),
@@ -110,6 +112,7 @@ const TORTURES: [Torture; 22] = [
     rust("upgrade", SPINE, "upgrade::", None),
     rust("reader-stall", SPINE, "reader_stall::", Some(200)),
     rust("retention", SPINE, "retention::", Some(10)),
+    rust("rotation", SPINE, "rotation::", Some(10)),
     rust("children", SPINE, "offspring::", Some(10_000)),
     rust("programs", SPINE, "programs::", Some(2_000)),
     rust("model", SPOOL, "model::", Some(1_000)),

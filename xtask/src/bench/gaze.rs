@@ -3,14 +3,14 @@
 mod deaths;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::Scale;
 use super::figures::{Findings, Target};
 use super::meter::{Meter, Resident};
-use super::programs::{Folder, Guarded, Partner, Programs, guarded};
+use super::programs::{Folder, Guarded, Partner, Programs, counted, guarded, until};
 use crate::python::{Environment, Purpose};
 use crate::step;
 
@@ -18,8 +18,6 @@ const SCRIPT: &str = "bench/peers/psutil_loop.py";
 /// How many are watched at once.
 const CROWD: usize = 50;
 const CORE: &str = "% of a core";
-/// How long gaze may take until it has measured all of them.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,24 +221,6 @@ fn gaze(programs: &Programs<'_>, folder: &Folder, pids: &[u32], rate: u32) -> Re
         command.args(["--pid", &pid.to_string()]);
     }
     guarded(&mut command)
-}
-
-/// The one number that a query answers with, once there is a store.
-fn counted(programs: &Programs<'_>, folder: &Folder, query: &str) -> Option<u64> {
-    let output = programs.argus(folder, &["query", "--json", query]).output();
-    let answer: serde_json::Value = serde_json::from_slice(&output.ok()?.stdout).ok()?;
-    answer.pointer("/0/n")?.as_u64()
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        if Instant::now() > deadline {
-            bail!("not in time: {what}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn report(costs: &[Costs; WATCHERS.len()], findings: &mut Findings) {

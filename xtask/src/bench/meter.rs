@@ -54,6 +54,14 @@ impl Meter {
         Ok(if is_whole { living } else { all })
     }
 
+    /// Seconds of CPU of it and of all children that it has waited for, in ticks.
+    pub(super) fn family_seconds(&self) -> Result<f64> {
+        let stat = self.read("stat")?;
+        let both = used(&stat).zip(ticks(&stat, 13));
+        let (own, children) = both.context("/proc/PID/stat is not as proc(5) has it")?;
+        Ok((own + children) / TICKS_PER_SECOND)
+    }
+
     pub(super) fn resident(&self) -> Result<Resident> {
         let status = self.read("status")?;
         let of = |key| kibibytes(&status, key).with_context(|| format!("no {key}"));

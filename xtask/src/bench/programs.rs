@@ -6,6 +6,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -22,7 +23,12 @@ const EXAMPLES: &[&str] = &[
     "peer_store",
     "query_pages",
     "screen_latency",
+    "tail_burst",
+    "tail_latency",
 ];
+
+/// How long what is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Programs that exist, and a place for what they write.
 pub(super) struct Programs<'a> {
@@ -50,6 +56,7 @@ impl<'a> Programs<'a> {
         let mut cargo = workspace.cargo(&["build", "--release", "--quiet"]);
         cargo.args(["--package", "argus-cli", "--bin", "argus"]);
         cargo.args(["--package", "argus-client", "--example", "flood"]);
+        cargo.args(["--package", "argus-observe", "--example", "parse_cost"]);
         cargo.args(["--package", "xtask"]);
         for example in EXAMPLES {
             cargo.args(["--example", example]);
@@ -104,10 +111,33 @@ impl<'a> Programs<'a> {
     }
 }
 
+/// The one number that a query answers with, once there is a store.
+pub(super) fn counted(programs: &Programs<'_>, folder: &Folder, query: &str) -> Option<u64> {
+    let output = programs.argus(folder, &["query", "--json", query]).output();
+    let answer: Value = serde_json::from_slice(&output.ok()?.stdout).ok()?;
+    answer.pointer("/0/n")?.as_u64()
+}
+
+pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        if Instant::now() > deadline {
+            bail!("not in time: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// A child that is killed when this goes out of scope.
 pub(super) struct Guarded(Child);
 
 impl Guarded {
+    /// Starts a child as it is.
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
+        command.spawn().map(Self).context("cannot start a child")
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -131,8 +161,7 @@ impl Drop for Guarded {
 
 /// Starts a child beside what is measured.
 pub(super) fn guarded(command: &mut Command) -> Result<Guarded> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    child.map(Guarded).context("cannot start a child")
+    Guarded::start(command.stdin(Stdio::null()).stdout(Stdio::null()))
 }
 
 /// A child that is spoken with, in lines. It is killed when this goes out of scope.

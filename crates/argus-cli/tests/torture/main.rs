@@ -36,11 +36,21 @@ mod programs;
 mod read_only;
 mod reader_stall;
 mod retention;
+mod rotation;
 mod threads;
 mod upgrade;
 
 /// How often the matter of a torture is repeated: `ARGUS_TORTURE_ROUNDS`, else the short form's.
 fn rounds(short: u32) -> u32 {
+    named_rounds().unwrap_or(short)
+}
+
+/// Whether this is the form by hand.
+fn is_long() -> bool {
+    named_rounds().is_some()
+}
+
+fn named_rounds() -> Option<u32> {
     let named = std::env::var("ARGUS_TORTURE_ROUNDS");
-    named.ok().and_then(|n| n.parse().ok()).unwrap_or(short)
+    named.ok().and_then(|n| n.parse().ok())
 }

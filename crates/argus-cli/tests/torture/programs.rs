@@ -105,7 +105,7 @@ struct Ends {
 }
 
 /// Where a program stands; `None`, and said, when it is not installed and need not be.
-fn installed(name: &str, is_in_ci: bool) -> Option<PathBuf> {
+pub(crate) fn installed(name: &str, is_in_ci: bool) -> Option<PathBuf> {
     let search = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&search).chain([Path::new("/usr/sbin").to_owned()]);
     let found = folders
@@ -114,7 +114,7 @@ fn installed(name: &str, is_in_ci: bool) -> Option<PathBuf> {
     if found.is_none() {
         let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
         assert!(!(is_in_ci && is_ci), "{name}: CI installs it");
-        println!("programs, {name}: not run, not installed here");
+        println!("{name}: what needs it is not run, not installed here");
     }
     found
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{counted, gaze, until};
+use super::gaze;
 use crate::bench::Scale;
 use crate::bench::figures::{Findings, Target, percentile};
-use crate::bench::programs::{Folder, Partner, Programs, measured};
+use crate::bench::programs::{Folder, Partner, Programs, counted, measured, until};
 use crate::step;
 
 /// One that has ended, as its parent tells it: id, exit code (−N for signal N), the wall clock in
