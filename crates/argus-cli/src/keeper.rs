@@ -46,6 +46,26 @@ const LOOK_SELDOM: Duration = Duration::from_secs(2);
 /// The longest pause after starts that came to nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long a command waits.
+struct Wait {
+    /// For everything to be stored.
+    for_all: Duration,
+    /// For a collector that has stored nothing since it was asked to say that there is nothing.
+    for_news: Duration,
+}
+
+/// Who reads is content with what there probably is.
+const QUICKLY: Wait = Wait {
+    for_all: PATIENCE,
+    for_news: GRACE,
+};
+
+/// Who goes on where something stopped must know.
+const SURELY: Wait = Wait {
+    for_all: LONG_PATIENCE,
+    for_news: LONG_PATIENCE,
+};
+
 /// Waits until the store holds what producers had written when this was called: 5 s at most, then
 /// it says on standard error that something may be missing.
 ///
@@ -55,7 +75,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// When the store, or the folder beside it, cannot be used; nothing is changed then.
 pub(crate) fn catch_up(data: &DataDir) -> Result<()> {
     if let Some(command) = command().filter(|_| has_producers(data)) {
-        let missing = match wait_until_stored(data, &command, PATIENCE)? {
+        let missing = match wait_until_stored(data, &command, &QUICKLY)? {
             Progress::CaughtUp | Progress::NoNews => return Ok(()),
             Progress::Behind => "the collector is behind",
             Progress::Silent => "the collector does not answer",
@@ -76,17 +96,21 @@ pub(crate) fn await_stored(data: &DataDir) -> Result<()> {
     if !has_producers(data) {
         return Ok(());
     }
-    let Some(command) = command() else {
+    let lives = || ControlPage::open(&data.control()).ok()?.living_collector();
+    let Some(command) = command().or_else(|| lives().and_then(|_| std::env::current_exe().ok()))
+    else {
         bail!("records wait to be stored, and ARGUS_COLLECTOR is off");
     };
-    match wait_until_stored(data, &command, LONG_PATIENCE)? {
-        Progress::CaughtUp | Progress::NoNews => Ok(()),
-        Progress::Behind => bail!("the records of an earlier run are not stored yet"),
+    match wait_until_stored(data, &command, &SURELY)? {
+        Progress::CaughtUp => Ok(()),
+        Progress::NoNews | Progress::Behind => {
+            bail!("the records of an earlier run are not stored yet")
+        }
         Progress::Silent => bail!("the collector does not answer"),
     }
 }
 
-fn wait_until_stored(data: &DataDir, command: &Path, patience: Duration) -> Result<Progress> {
+fn wait_until_stored(data: &DataDir, command: &Path, wait: &Wait) -> Result<Progress> {
     store_if_any(data)?;
     let asked = (Instant::now(), moment::now());
     let control = match starter::ensure(data, command, PATIENCE) {
@@ -97,8 +121,8 @@ fn wait_until_stored(data: &DataDir, command: &Path, patience: Duration) -> Resu
         control.wake_collector();
         let waited = asked.0.elapsed();
         match progress(data, control, asked.1)? {
-            Progress::NoNews if waited < GRACE => {}
-            Progress::Behind if waited < patience => {}
+            Progress::NoNews if waited < wait.for_news => {}
+            Progress::Behind if waited < wait.for_all => {}
             progress => return Ok(progress),
         }
         thread::sleep(ASK_EVERY);

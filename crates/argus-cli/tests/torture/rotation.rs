@@ -14,7 +14,7 @@ mod scene;
 mod tools;
 mod watch;
 
-use super::{is_long, rounds};
+use super::rounds;
 use account::Losses;
 use scene::{Rotation, Scene};
 use watch::{Kills, Watch};
@@ -76,15 +76,11 @@ fn a_symbolic_link_turned() {
     storms("link", &[Rotation::Link], Kills::None, Losses::None);
 }
 
-/// Not in CI's form: today what the link led to between two gazes is not looked for, though it stands
-/// beside the file that is read (`tail::place` knows names by where the link leads now). It is told: each
-/// such stretch has its gap.
+/// What the link led to between two gazes stands beside the file that is read.
 #[test]
 fn a_symbolic_link_turned_while_gaze_dies() {
-    if is_long() {
-        let kinds = [Rotation::Link];
-        storms("link, with kills", &kinds, Kills::Random, Losses::None);
-    }
+    let kinds = [Rotation::Link];
+    storms("link, with kills", &kinds, Kills::Random, Losses::None);
 }
 
 #[test]

@@ -25,6 +25,8 @@ const MOST_KNOWN: usize = 4096;
 pub(super) struct Place {
     folder: PathBuf,
     name: OsString,
+    /// The name of the path itself, where that is a link: what it led to before is called after it.
+    link: OsString,
     /// The names that files of this name were given, and bear now as far as was heard.
     arrivals: BTreeSet<OsString>,
     /// Renames of a file of this name of which one half was heard.
@@ -57,6 +59,7 @@ impl Place {
         let mut place = Self {
             folder: folder_of(&whole).to_owned(),
             name: whole.file_name().unwrap_or_default().to_owned(),
+            link: path.file_name().unwrap_or_default().to_owned(),
             arrivals: BTreeSet::new(),
             moves: Vec::new(),
             made: 0,
@@ -185,7 +188,11 @@ impl Place {
         };
         let related = entries.flatten().filter(|entry| {
             let name = entry.file_name();
-            is_related(name.as_bytes(), self.name.as_bytes())
+            let name = name.as_bytes();
+            // Where the link leads now is looked at by its path.
+            name != self.name.as_bytes()
+                && (is_related(name, self.name.as_bytes())
+                    || is_related(name, self.link.as_bytes()))
         });
         let mut siblings: Vec<_> = related
             .filter_map(|entry| Sibling::at(entry.path()))

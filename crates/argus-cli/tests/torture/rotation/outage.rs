@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::account::Losses;
 use super::scene::{Rotation, Scene};
 use super::watch::Watch;
-use crate::{is_long, rounds};
+use crate::rounds;
 
 /// What happens to the log while nobody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,14 +94,8 @@ fn apart() {
 
 /// Nothing is out of reach here: the collector has not stored yet what the one that was killed had read,
 /// and the successor must wait for that.
-///
-/// Not in CI's form: today the successor waits for a collector that is late for a tenth of a second only
-/// (`keeper::await_stored` takes `NoNews` for an answer), begins at an old position, and doubles lines.
 #[test]
 fn a_successor_waits_for_a_collector_that_is_late() {
-    if !is_long() {
-        return;
-    }
     let mut watch = Watch::start();
     let mut scene = Scene::new(watch.path(), 1);
     watch.until_it_follows();
