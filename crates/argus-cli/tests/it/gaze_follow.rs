@@ -63,7 +63,7 @@ fn children_have_runs_of_their_own_with_their_parents() {
 fn a_program_that_comes_back_is_watched_again() {
     let home = Home::new();
     let folder = home.path("");
-    let name = format!("argus-back-{}", std::process::id());
+    let name = format!("argus-back-{:05}", std::process::id());
     fs::copy("/bin/sleep", home.path(&name)).unwrap();
     let start = || {
         let stranger = Stranger::run(&folder, &format!("./{name} 60"));

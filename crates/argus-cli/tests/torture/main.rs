@@ -45,11 +45,6 @@ fn rounds(short: u32) -> u32 {
     named_rounds().unwrap_or(short)
 }
 
-/// Whether this is the form by hand.
-fn is_long() -> bool {
-    named_rounds().is_some()
-}
-
 fn named_rounds() -> Option<u32> {
     let named = std::env::var("ARGUS_TORTURE_ROUNDS");
     named.ok().and_then(|n| n.parse().ok())
