@@ -65,12 +65,12 @@ fn touches(template: &StoredLogTemplate, time: TimeRange) -> bool {
         && time.to.is_none_or(|to| template.first_at < to)
 }
 
-/// Lines per minute between the first and the last; of one moment there is none.
+/// Lines per minute between the first and the last; of less than a second it would say nothing.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 fn rate(template: &StoredLogTemplate) -> Option<f64> {
     let nanos = template.last_at.nanos() - template.first_at.nanos();
     let seconds = Duration::from_nanos(u64::try_from(nanos).ok()?).as_secs_f64();
-    (seconds > 0.0).then(|| template.count as f64 * 60.0 / seconds)
+    (seconds >= 1.0).then(|| template.count as f64 * 60.0 / seconds)
 }
 
 fn print(templates: &[StoredLogTemplate]) -> Result<()> {
