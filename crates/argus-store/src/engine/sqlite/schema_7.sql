@@ -1,7 +1,8 @@
 -- Version 7: log lines that mean something, and how far log files were read.
 --
 -- Rows are committed nearly in order of time, so the index on timestamp finds a stretch of ids, and a
--- search by application or process walks it; the other two indexes cost as much as the row itself.
+-- search by application or process walks it; the other two served no question of ours, and were a tenth
+-- of the bytes.
 
 DROP INDEX idx_logs_app;
 DROP INDEX idx_logs_process_id;
