@@ -254,7 +254,8 @@ impl<'r> Scribe<'r> {
         let Some(stream) = self.sources.get_mut(&of.stream) else {
             return Taken::Yes;
         };
-        if !stream.budget.allows(self.lines_per_second) {
+        // A file can wait; what comes through a pipe would be lost.
+        if of.place.is_some() && !stream.budget.allows(self.lines_per_second) {
             return Taken::NoRoom;
         }
         let masked = self.masker.as_ref().map(|it| it.mask(&of.line.text));

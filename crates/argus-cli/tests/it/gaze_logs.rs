@@ -272,7 +272,8 @@ fn standard_input_is_a_log_too() {
     let stranger = Stranger::sleeping(&home.path(""));
     let pid = stranger.pid.to_string();
     let script = format!(
-        "printf 'ERROR:shop:one\\ntwo\\nunfinished' | {} gaze --pid {pid} --logfile - --parse-logs",
+        "printf 'ERROR:shop:one\\ntwo\\nunfinished' | {} gaze --pid {pid} --logfile - --parse-logs \
+         --lines-per-second 1",
         env!("CARGO_BIN_EXE_argus")
     );
     let mut command = home.collected(&[]);
