@@ -294,9 +294,12 @@ fn a_program_in_a_pid_namespace_of_its_own_is_read_by_our_ids() {
     let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
     let pid: u32 = children.trim().parse().unwrap();
     let mut sampler = StackSampler::attach(&find_by_pid(pid).unwrap()).unwrap();
-    let stacks = sample(&mut sampler);
+    // Its file stands before it sleeps.
+    let stacks = eventually("the main thread waits", || {
+        let stacks = sampler.sample().ok()?;
+        (stacks.threads[0].activity == Activity::Idle).then_some(stacks)
+    });
     assert_eq!(stacks.threads[0].tid, Some(pid));
-    assert_eq!(stacks.threads[0].activity, Activity::Idle);
     let worker = stacks.threads[1].tid.unwrap();
     assert!(Path::new(&format!("/proc/{pid}/task/{worker}")).exists());
     rustix::process::kill_process(argus_observe::platform::raw_pid(pid).unwrap(), Signal::KILL)
