@@ -35,6 +35,7 @@ mod place;
 mod reading;
 mod resume;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -266,6 +267,15 @@ impl Registry {
     }
 }
 
+/// What a file that a pattern matches is, if no position in it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// It has come while its pattern was watched.
+    IsNew,
+    /// It has come since, if it is younger than what is remembered; else it was there before anybody looked.
+    IsNewIfYoung,
+}
+
 /// Follows any number of log files.
 pub struct Follower {
     files: Vec<Followed>,
@@ -325,7 +335,7 @@ impl Follower {
                 Err(warning) => warnings.push(warning),
             }
         }
-        warnings.extend(follower.expand(start));
+        warnings.extend(follower.expand(start, Unread::IsNewIfYoung));
         follower.hear();
         let files = follower.files.iter_mut();
         files.for_each(Followed::begin_to_count);
@@ -333,16 +343,29 @@ impl Follower {
     }
 
     fn follow(&mut self, path: &Path, start: StartAt) -> Option<TailWarning> {
-        let positions = match start {
+        let positions = self.recall(path, start);
+        self.follow_from(path, start, &positions)
+    }
+
+    fn recall(&mut self, path: &Path, start: StartAt) -> Vec<Position> {
+        match start {
             StartAt::Resume => (self.memory)(path),
             StartAt::End | StartAt::Beginning => Vec::new(),
-        };
+        }
+    }
+
+    fn follow_from(
+        &mut self,
+        path: &Path,
+        start: StartAt,
+        positions: &[Position],
+    ) -> Option<TailWarning> {
         let source = self.files.len();
         let (file, warning, gaps) = Followed::open(
             path,
             source,
             start,
-            &positions,
+            positions,
             &mut self.notices,
             &mut self.registry,
         );
@@ -351,17 +374,42 @@ impl Follower {
         warning
     }
 
-    /// Follows what the patterns match and is not followed yet.
-    fn expand(&mut self, start: StartAt) -> Vec<TailWarning> {
+    /// Follows what the patterns match and is not followed yet; from where on, if it was never read.
+    fn expand(&mut self, start: StartAt, unread: Unread) -> Vec<TailWarning> {
         let mut warnings = Vec::new();
         for index in 0..self.patterns.len() {
             self.patterns[index].watch(&mut self.notices, index);
-            for found in self.patterns[index].matches() {
-                let is_followed = self.files.iter().any(|file| file.path == found.path);
-                let is_read = self.registry.0.contains_key(&found.identity);
-                if !is_followed && !is_read {
-                    warnings.extend(self.follow(&found.path, start));
+            let mut found = Vec::new();
+            for matched in self.patterns[index].matches() {
+                let is_followed = self.files.iter().any(|file| file.path == matched.path);
+                if !is_followed && !self.registry.0.contains_key(&matched.look.identity) {
+                    let positions = self.recall(&matched.path, start);
+                    found.push((matched, positions));
                 }
+            }
+            // Whoever was read before knows the files that it was rotated to, unless they are read under
+            // their own names, which are longer.
+            found.sort_by_key(|(matched, positions)| {
+                (
+                    positions.is_empty(),
+                    Reverse(matched.path.as_os_str().len()),
+                )
+            });
+            let known: Vec<Position> = found.iter().flat_map(|(_, it)| it).copied().collect();
+            for (matched, positions) in found {
+                if self.registry.0.contains_key(&matched.look.identity) {
+                    continue;
+                }
+                let start = match (start, unread) {
+                    (StartAt::Resume, Unread::IsNew) if positions.is_empty() => StartAt::Beginning,
+                    (StartAt::Resume, Unread::IsNewIfYoung)
+                        if positions.is_empty() && resume::is_new(&matched.look, &known) =>
+                    {
+                        StartAt::Beginning
+                    }
+                    (start, _) => start,
+                };
+                warnings.extend(self.follow_from(&matched.path, start, &positions));
             }
         }
         warnings
@@ -428,7 +476,7 @@ impl Follower {
                 StartAt::End | StartAt::Beginning => StartAt::Beginning,
             };
             // What a pattern has found and cannot be read will be looked at like any other path.
-            self.expand(start);
+            self.expand(start, Unread::IsNew);
         }
         let files = &self.files;
         self.gaps.retain(|gap| {

@@ -158,7 +158,13 @@ impl Followed {
         notices: &mut Notices,
         registry: &mut Registry,
     ) -> Option<Gap> {
-        for reading in resumed.older {
+        let of_others = |it: &Reading| registry.is_anothers(it.identity(), self.source);
+        let older: Vec<_> = resumed
+            .older
+            .into_iter()
+            .filter(|it| !of_others(it))
+            .collect();
+        for reading in older {
             self.insert(0, reading, notices, registry);
             self.readings.rotate_left(1);
         }

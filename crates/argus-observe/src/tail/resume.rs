@@ -96,6 +96,15 @@ pub(super) fn resume(
     resumed
 }
 
+/// Whether a file in which no position was noted has come since the last of `known` was noted, and is none of
+/// the files that those are in.
+pub(super) fn is_new(look: &Look, known: &[Position]) -> bool {
+    let last = known.iter().map(|position| position.noted_ns).max();
+    let is_younger = last.is_some_and(|last| look.age_key() > last.saturating_sub(SLACK_NS));
+    let mut files = known.iter().map(|position| position.content.file);
+    is_younger && files.all(|file| file != look.identity)
+}
+
 impl Candidate {
     /// Whether this position can be one in this file.
     fn holds(&self, position: &Position) -> bool {

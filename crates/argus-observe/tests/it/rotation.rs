@@ -406,3 +406,27 @@ fn a_pattern_follows_what_appears_and_reads_nothing_twice() {
     scene.write("c\n");
     reader.expect(&["c"]);
 }
+
+/// Files that came while nobody looked, and files that come later, were never read: they begin at their
+/// beginning, unlike those that were there before anybody looked.
+#[test]
+fn a_pattern_that_resumes_reads_what_came_meanwhile_from_its_beginning() {
+    let mut scene = Scene::new();
+    scene.write("a\n");
+    let mut reader = scene.follow();
+    reader.expect(&["a"]);
+    let (path, positions) = (scene.path(), reader.positions.clone());
+    scene.write("a2\n");
+    fs::write(scene.at("new.log"), "b\n").unwrap();
+    let memory = move |asked: &Path| {
+        let is_its = asked == path;
+        positions.iter().filter(|_| is_its).copied().collect()
+    };
+    let pattern = [scene.at("*.log")];
+    let resumed = Follower::open_with(&pattern, StartAt::Resume, Box::new(memory)).0;
+    let mut reader = Reader::of(resumed);
+    reader.expect(&["a2", "b"]);
+    let mut later = File::create(scene.at("later.log")).unwrap();
+    later.write_all(b"c\nd\n").unwrap();
+    reader.expect(&["c", "d"]);
+}
