@@ -112,6 +112,12 @@ impl Head {
             .is_ok_and(|length| Self::of_bytes(&space[..length]) == *self)
     }
 
+    /// Whether a file that begins with these bytes, as many as could be read, begins like this.
+    pub(super) fn fits_bytes(&self, bytes: &[u8]) -> bool {
+        let head = bytes.get(..self.bytes as usize);
+        head.is_some_and(|head| Self::of_bytes(head) == *self)
+    }
+
     /// Whether `other` may be a copy of the content that begins like this, `offset` bytes of which were
     /// read. A head of a few bytes fits many: then it must hold all that was read.
     pub(super) fn may_be_copied_to(&self, other: &File, offset: u64) -> bool {

@@ -67,8 +67,9 @@ impl Place {
             seen_empty: HashSet::new(),
             known: HashSet::new(),
         };
-        let there = place.siblings();
-        place.known = there.iter().map(|it| it.look.identity).collect();
+        // What is empty may be a copy that is being made.
+        let there = place.siblings().into_iter().filter(|it| it.look.size > 0);
+        place.known = there.map(|it| it.look.identity).collect();
         Ok(place)
     }
 

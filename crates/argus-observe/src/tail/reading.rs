@@ -225,22 +225,39 @@ impl Reading {
         if self.seen == Some(state) {
             return Progress::AtEnd;
         }
-        if look.size < self.offset {
+        let head = &self.content.head;
+        // It may have grown between the look and the taking of its head.
+        let is_shorter = look.size < u64::from(head.bytes) && !head.fits(&self.file);
+        if look.size < self.offset || is_shorter {
             return Progress::Cut;
         }
         if self.anchored == 0 && self.offset > 0 && !self.cast_anchor() {
             return Progress::Cut;
         }
         let turn_ends = self.offset + TURN_BYTES;
+        // Where the head tells little, only as much is read as was there when it was taken: lines must not be
+        // noted in a content that could be any.
+        let known = match self.content.head.bytes {
+            bytes @ 0..SHORT_HEAD => look.size.max(bytes.into()),
+            _ => u64::MAX,
+        };
         while self.offset < turn_ends {
             let back = self.anchored;
-            let length = match self.file.read_at(buffer, self.offset - back as u64) {
+            let most = (known - self.offset).saturating_add(back as u64);
+            let most = usize::try_from(most).map_or(buffer.len(), |most| most.min(buffer.len()));
+            let from = self.offset - back as u64;
+            let length = match self.file.read_at(&mut buffer[..most], from) {
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 // Nothing was consumed: the next look tries again.
                 Err(error) => return Progress::Failed(error),
             };
-            if !buffer[..length].starts_with(&self.anchor[..back]) {
+            let is_same = match self.offset {
+                // Nothing was read that could have changed: it may be another content by now.
+                0 => self.content.head.fits_bytes(&buffer[..length]),
+                _ => buffer[..length].starts_with(&self.anchor[..back]),
+            };
+            if !is_same {
                 return Progress::Cut;
             }
             if length == back {

@@ -430,3 +430,46 @@ fn a_pattern_that_resumes_reads_what_came_meanwhile_from_its_beginning() {
     later.write_all(b"c\nd\n").unwrap();
     reader.expect(&["c", "d"]);
 }
+
+/// No byte of it was read, so none can be found changed: its head tells.
+#[test]
+fn what_was_copied_and_emptied_before_its_first_line_was_taken_is_read_from_the_copy() {
+    let mut scene = Scene::new();
+    let mut reader = scene.follow();
+    scene.write("the first of these lines\nand another one\n");
+    reader.refuses = Some(1);
+    reader.read();
+    scene.copy_and_empty();
+    scene.write("the first of those that came after it was emptied\n");
+    reader.refuses = None;
+    reader.expect(&[
+        "the first of these lines",
+        "and another one",
+        "the first of those that came after it was emptied",
+    ]);
+    assert!(reader.gaps.is_empty(), "{:?}", reader.gaps);
+}
+
+/// A content without a head fits every file: whoever went on in it would go on in another.
+#[test]
+fn no_line_is_told_of_a_content_that_could_be_any() {
+    let mut scene = Scene::new();
+    let mut follower = Follower::open(&[scene.path()], StartAt::Beginning).0;
+    let mut heads = Vec::new();
+    eventually("the lines are read", || {
+        follower.read(|told| {
+            match told {
+                // Between the look at the file and the reading of it.
+                Told::Begins { content, .. } if content.head.bytes == 0 => {
+                    scene.write("one\ntwo\n");
+                }
+                Told::Line(line) => heads.push(line.content.head.bytes),
+                _ => {}
+            }
+            Taken::Yes
+        });
+        follower.wait(Duration::from_millis(5), None).unwrap();
+        (heads.len() >= 2).then_some(())
+    });
+    assert_eq!(heads, [8, 8]);
+}
