@@ -38,6 +38,7 @@ mod resume;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -103,6 +104,8 @@ pub enum Told<'a> {
         key: u64,
         /// Reading begins behind so many bytes.
         offset: u64,
+        /// The file, for whoever wants to know what stands before.
+        file: &'a File,
     },
     /// A line.
     Line(FileLine<'a>),

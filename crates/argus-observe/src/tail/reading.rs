@@ -215,6 +215,7 @@ impl Reading {
                 content: &self.content,
                 key: self.key,
                 offset: self.accepted,
+                file: &self.file,
             };
             if told(begins) == Taken::NoRoom {
                 return Progress::NoRoom;
