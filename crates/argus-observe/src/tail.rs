@@ -198,7 +198,8 @@ impl fmt::Display for Gap {
     }
 }
 
-/// A file that cannot be followed now. It will be as soon as that changes.
+/// A file that cannot be followed now. It will be as soon as that changes, if it can
+/// ([`TailWarning::may_pass`]).
 #[derive(Debug, thiserror::Error)]
 pub enum TailWarning {
     /// There is no such file now.
@@ -237,6 +238,11 @@ pub enum TailWarning {
 }
 
 impl TailWarning {
+    /// Whether it may change by itself.
+    pub const fn may_pass(&self) -> bool {
+        !matches!(self, Self::BadPattern { .. })
+    }
+
     fn of(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {

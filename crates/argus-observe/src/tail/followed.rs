@@ -491,9 +491,14 @@ impl Complaint {
     }
 }
 
-/// Opens without waiting for the other end of a pipe, and without becoming a terminal's owner.
+/// Opens nothing but files: to open a pipe would let its writer go on, who then writes to nobody, and some
+/// devices do things when they are opened. What takes the place of a file in between is opened without
+/// waiting for its other end, and without becoming a terminal's owner.
 pub(super) fn open_regular(path: &Path) -> Result<(File, Look), TailWarning> {
     let refused = |error: io::Error| TailWarning::of(path, error);
+    if !Look::at(path).map_err(refused)?.is_regular {
+        return Err(TailWarning::NotAFile(path.to_owned()));
+    }
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
