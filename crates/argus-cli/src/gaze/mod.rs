@@ -191,11 +191,16 @@ impl AlertArgs {
     }
 
     /// Which log lines are spoken of.
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    /// # Errors
+    /// When patterns that are small enough by themselves are too large together.
+    fn wanted(&self) -> Result<Wanted> {
+        if let Err(error) = LinePatterns::new(&self.log) {
+            return Err(Refusal::new(Exit::Usage, format!("--alert-log: {error}")).into());
+        }
+        Ok(Wanted {
             patterns: self.log.clone(),
             level: self.log_level,
-        }
+        })
     }
 }
 
@@ -347,6 +352,7 @@ impl Args {
         };
         let mut logfiles: Vec<_> = self.logfiles.iter().map(|path| absolute(path)).collect();
         let mut units = self.units.clone();
+        let wanted = self.alerts.wanted()?;
         let plan = |whom| Plan {
             whom,
             app_name: self.app_name.clone(),
@@ -354,7 +360,7 @@ impl Args {
             logfiles: std::mem::take(&mut logfiles),
             units: std::mem::take(&mut units),
             reading: Reading {
-                alert: self.alerts.wanted(),
+                alert: wanted.clone(),
                 parse: self.reading.parses() || self.alerts.log_level.is_some(),
                 ..self.reading.reading()
             },

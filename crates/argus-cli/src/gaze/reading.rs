@@ -1,14 +1,15 @@
 //! How log lines are read: from where, and what is made of them.
 
+use std::error::Error;
 use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use argus_model::Level;
 use argus_model::paths::DataDir;
-use argus_observe::parse::correlate::{Correlator, Pattern};
+use argus_observe::parse::correlate::{Correlator, Pattern, PatternError};
 use argus_observe::parse::mask::{Masker, NAMES};
-use argus_observe::tail::{Content, Head, Identity, Memory, Position, StartAt};
+use argus_observe::tail::{Content, Head, Identity, Memory, Position, StartAt, TailWarning};
 use argus_store::Store;
 use argus_store::query::StoredLogPosition;
 
@@ -86,9 +87,16 @@ impl FromStr for IdPattern {
             expression: expression.to_owned(),
         };
         let tried = Correlator::new(&[pattern.as_pattern()]);
-        tried.map_err(|error| NotAnIdPattern::Expression(error.to_string()))?;
+        tried.map_err(|error| NotAnIdPattern::Expression(why(&error)))?;
         Ok(pattern)
     }
+}
+
+/// What cannot be used, and why: of a message of many lines, with the pattern drawn, the last says it.
+fn why(error: &PatternError) -> String {
+    let source = error.source().map(ToString::to_string).unwrap_or_default();
+    let last = source.lines().last().unwrap_or_default();
+    format!("{error}: {}", last.trim_start_matches("error: "))
 }
 
 impl IdPattern {
@@ -167,8 +175,7 @@ impl Reading {
         }
         let patterns: Vec<_> = self.ids.iter().map(IdPattern::as_pattern).collect();
         let correlator = Correlator::new(&patterns);
-        let correlator =
-            correlator.map_err(|error| Refusal::new(Exit::Usage, error.to_string()))?;
+        let correlator = correlator.map_err(|error| Refusal::new(Exit::Usage, why(&error)))?;
         Ok(Some(correlator))
     }
 
@@ -185,6 +192,15 @@ impl Reading {
             return Ok(Box::new(|_| Vec::new()));
         };
         Ok(Box::new(move |path| positions(&*store, path)))
+    }
+}
+
+/// What keeps a file from being followed, and what becomes of it.
+pub(crate) fn complaint(warning: &TailWarning) -> String {
+    if warning.may_pass() {
+        format!("{warning}; followed as soon as it can be read")
+    } else {
+        format!("{warning}; nothing is followed for it")
     }
 }
 

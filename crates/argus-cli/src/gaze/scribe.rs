@@ -18,7 +18,7 @@ use argus_observe::line::{Line, Taken};
 use argus_observe::parse::correlate::Correlator;
 use argus_observe::parse::mask::Masker;
 use argus_observe::parse::{Continuation, Parser, Value};
-use argus_observe::tail::{Content, FileLine, Gap, StartAt, Told};
+use argus_observe::tail::{Content, FileLine, Gap, StartAt, TailWarning, Told};
 use argus_spool::{Definition, Offered, describe_log_file};
 use jiff::tz::TimeZone;
 
@@ -50,7 +50,7 @@ pub(crate) enum Outcome<'a> {
     /// Lines are missing, which is recorded.
     Missing(&'a Gap),
     /// Something is said to the user.
-    Warning(String),
+    Warning(TailWarning),
 }
 
 /// Writes the lines of several sources.
@@ -192,7 +192,7 @@ impl<'r> Scribe<'r> {
                 Taken::Yes
             }
             Told::Warning(warning) => {
-                show(Outcome::Warning(warning.to_string()));
+                show(Outcome::Warning(warning));
                 Taken::Yes
             }
         }

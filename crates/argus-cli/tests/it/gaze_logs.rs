@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 
 use crate::observed::{Home, Running, Stranger, eventually};
 
-fn gaze(home: &Home, stranger: &Stranger, options: &[&str]) -> Running {
+pub(crate) fn gaze(home: &Home, stranger: &Stranger, options: &[&str]) -> Running {
     let pid = stranger.pid.to_string();
     let arguments = [&["gaze", "--pid", &pid, "--interval", "1"], options].concat();
     Running::start(home.collected(&arguments))
 }
 
-fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     let mut options = OpenOptions::new();
     let mut file = options.append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
 /// The stored lines' texts, in order.
-fn lines(home: &Home) -> Vec<String> {
+pub(crate) fn lines(home: &Home) -> Vec<String> {
     let rows = home.rows("SELECT log_line FROM log_entries ORDER BY id");
     let text = |row: &Value| row["log_line"].as_str().unwrap().to_owned();
     rows.iter().map(text).collect()
 }
 
 #[track_caller]
-fn stored(home: &Home, expected: &[&str]) {
+pub(crate) fn stored(home: &Home, expected: &[&str]) {
     eventually("the lines are stored", || {
         (lines(home).len() >= expected.len()).then_some(())
     });
