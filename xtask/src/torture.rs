@@ -35,7 +35,8 @@ usage: cargo xtask torture [NAME] [--rounds N | --seeds N]
   retention       a store far beyond its limit while programs record: how long commits wait
   rotation        a log rotated ten times a second in every way, with 2,000 lines a second, and a gaze
                   that is killed all the time: 10 seeds of each; also logrotate and Python's handlers;
-                  the logs of nginx, PostgreSQL and logback under load, as their own means rotate them
+                  the logs of nginx, PostgreSQL and logback under load, as their own means rotate them,
+                  and a log of 1 GB
   children        gaze and a program with 10,000 short-lived children: who is missed, what gaze holds
   programs        nginx, Redis, PostgreSQL, Node, a JVM and Python under load, and a program that uses
                   the disk, all watched by gaze: both sides' totals

@@ -220,7 +220,7 @@ pub enum TailWarning {
         source: io::Error,
     },
     /// It was opened, and reading fails.
-    #[error("log file cannot be read: {path}: {source}")]
+    #[error("log file cannot be read: {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,

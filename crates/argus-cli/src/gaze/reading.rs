@@ -197,10 +197,12 @@ impl Reading {
 
 /// What keeps a file from being followed, and what becomes of it.
 pub(crate) fn complaint(warning: &TailWarning) -> String {
+    let reason = warning.source().map(|source| format!(": {source}"));
+    let reason = reason.unwrap_or_default();
     if warning.may_pass() {
-        format!("{warning}; followed as soon as it can be read")
+        format!("{warning}{reason}; followed as soon as it can be read")
     } else {
-        format!("{warning}; nothing is followed for it")
+        format!("{warning}{reason}; nothing is followed for it")
     }
 }
 

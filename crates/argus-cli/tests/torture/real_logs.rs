@@ -11,6 +11,7 @@
 mod account;
 mod events;
 mod follow;
+mod large;
 mod logback;
 mod nginx;
 mod postgres;

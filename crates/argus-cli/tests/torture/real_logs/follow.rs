@@ -128,18 +128,37 @@ impl Following {
 
     /// Waits until so many lines are stored, or nothing more comes.
     pub(super) fn until_stored(&self, due: u64) {
-        let stored = || {
-            let stored = self.bed.number("SELECT count(*) FROM log_entries");
-            u64::try_from(stored).unwrap()
-        };
-        let (mut before, mut since) = (stored(), Instant::now());
+        let (mut before, mut since) = (self.stored(), Instant::now());
         while before < due && since.elapsed() < STANDSTILL {
             std::thread::sleep(Duration::from_millis(20));
-            let now = stored();
+            let now = self.stored();
             if now != before {
                 (before, since) = (now, Instant::now());
             }
         }
+    }
+
+    pub(super) fn stored(&self) -> u64 {
+        let stored = self.bed.number("SELECT count(*) FROM log_entries");
+        u64::try_from(stored).unwrap()
+    }
+
+    /// The furthest offset up to which lines are stored.
+    pub(super) fn furthest(&self) -> u64 {
+        let offset = self.bed.number("SELECT max(offset) FROM log_files");
+        u64::try_from(offset).unwrap()
+    }
+
+    /// The memory of gaze that no file stands behind.
+    pub(super) fn anonymous_bytes(&self) -> u64 {
+        let pid = self.gaze.as_ref().unwrap().0.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let mut lines = status.lines();
+        let kilobytes = lines
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
+        let kilobytes = kilobytes.trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap() * 1024
     }
 
     /// Waits for the end of gaze, which reads to the files' ends before it leaves: all that it has to tell
