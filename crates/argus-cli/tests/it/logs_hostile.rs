@@ -116,7 +116,10 @@ fn who_waits_at_a_pipe_for_a_reader_goes_on_waiting() {
 fn a_file_that_may_not_be_read_is_said_once_and_read_when_it_may() {
     let nobody = Nobody::new();
     let (good, closed) = (nobody.path("good.log"), nobody.path("closed.log"));
-    let may = |mode| fs::set_permissions(&closed, Permissions::from_mode(mode)).unwrap();
+    let permit = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    let may = |mode| permit(&closed, mode);
     fs::write(&good, "").unwrap();
     fs::write(&closed, "behind closed doors\n").unwrap();
     may(0o000);
@@ -138,8 +141,10 @@ fn a_file_that_may_not_be_read_is_said_once_and_read_when_it_may() {
     append(&closed, "behind doors that were closed again\n");
     gaze.wait_for("[Gaze] Log: behind doors that were closed again");
     fs::rename(&closed, nobody.path("closed.log.1")).unwrap();
-    fs::write(&closed, "never seen\n").unwrap();
-    may(0o000);
+    let successor = nobody.path("successor");
+    fs::write(&successor, "never seen\n").unwrap();
+    permit(&successor, 0o000);
+    fs::rename(&successor, &closed).unwrap();
     for _ in 0..3 {
         gaze.wait_for("[Gaze] Metrics");
     }
