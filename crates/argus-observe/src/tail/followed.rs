@@ -135,7 +135,7 @@ impl Followed {
                 // It may have been rotated while it was looked for.
                 let there = Look::at(path).map(|look| look.identity).ok();
                 let is_there = there == opened.as_ref().ok().map(|(_, look)| look.identity);
-                if resumed.missing.is_empty() && is_there {
+                if resumed.missing.is_empty() && !resumed.is_stale && is_there {
                     break;
                 }
                 opened = open_regular(path);
@@ -439,6 +439,7 @@ impl Followed {
                     Missing::Found(copies) => {
                         self.readings[index + copies].meet(modified_ns);
                     }
+                    Missing::Another => {}
                 }
             }
             let progress = self.read_one(index, buffer, told);

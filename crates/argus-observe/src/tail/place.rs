@@ -240,10 +240,6 @@ impl Place {
             let known = self.known.get(&look.identity);
             known.is_none_or(|head| !head.fits(file))
         });
-        for (sibling, ..) in &mut copies {
-            let name = sibling.path.file_name().unwrap_or_default();
-            sibling.number = self.arrivals.get(name).map(|it| it.number);
-        }
         copies.sort_by_key(|(sibling, ..)| (sibling.number, sibling.age()));
         copies
     }
@@ -272,6 +268,10 @@ impl Place {
             if is_whole {
                 break;
             }
+        }
+        for (sibling, ..) in &mut opened {
+            let name = sibling.path.file_name().unwrap_or_default();
+            sibling.number = self.arrivals.get(name).map(|it| it.number);
         }
         opened.sort_by_key(|(sibling, ..)| sibling.age());
         opened

@@ -39,6 +39,8 @@ pub(super) struct Resumed {
     /// What was not read to its end, as far as is known, and is not to be found; with the place where
     /// reading had stopped.
     pub(super) missing: Vec<(Content, u64, GapReason)>,
+    /// A file was emptied while it was compared with others.
+    pub(super) is_stale: bool,
 }
 
 /// A file with the position that belongs to it.
@@ -85,8 +87,10 @@ pub(super) fn resume(
         }
     }
     find_copies(&mut candidates, positions, since);
+    let is_stale = candidates.iter().any(|it| !it.is_still(positions));
     let mut resumed = Resumed {
         missing,
+        is_stale,
         finished: positions
             .iter()
             .take(REMEMBERED)
@@ -136,6 +140,18 @@ impl Candidate {
             belongs: Belongs::Nowhere,
             is_current: false,
         }
+    }
+
+    /// Whether the position that was found in it is one in it still.
+    fn is_still(&self, positions: &[Position]) -> bool {
+        let Belongs::Own(index) = self.belongs else {
+            return true;
+        };
+        let Position {
+            content, offset, ..
+        } = positions[index];
+        Look::through(&self.file).is_ok_and(|look| offset <= look.size)
+            && content.head.fits(&self.file)
     }
 
     fn is_loose(&self) -> bool {

@@ -35,6 +35,8 @@ pub(super) enum Missing {
     Found(usize),
     /// There are files of which it must be heard first how they came by their names.
     InDoubt,
+    /// The file was emptied meanwhile: what looked like a copy of something else may be its own.
+    Another,
 }
 
 /// A copy of what was never read.
@@ -280,13 +282,16 @@ impl Followed {
             return Missing::InDoubt;
         }
         let missed = self.of_turn(index, missed);
-        // It was emptied meanwhile, and what looked like a copy of something else is its own.
         if !self.readings[index].is_intact() {
-            return Missing::Found(0);
+            return Missing::Another;
         }
         let copies = missed.len();
-        for (place, Missed { file, look, .. }) in missed.into_iter().enumerate() {
-            let copy = Reading::begin(file, &look, 0).of_copy();
+        for (place, it) in missed.into_iter().enumerate() {
+            let mut copy = Reading::begin(it.file, &it.look, 0).of_copy();
+            it.sibling
+                .number
+                .into_iter()
+                .for_each(|number| copy.leave(number));
             self.insert(index + place, copy, notices, registry);
         }
         Missing::Found(copies)
@@ -375,21 +380,27 @@ impl Followed {
             .opened(|it| !self.reads(it.look.identity));
         let mut copies: Vec<_> = siblings
             .into_iter()
-            .map(|(_, file, look)| (file, look))
-            .filter(|(file, _)| content.head.may_be_copied_to(file, accepted))
-            .filter(|(file, look)| cut.is_continued_by(file, look.size))
+            .filter(|(_, file, look)| {
+                content.head.may_be_copied_to(file, accepted)
+                    && cut.is_continued_by(file, look.size)
+            })
             .collect();
         // It was copied after it was written. Of those that begin alike, it is the oldest.
         let age = |index: &usize| {
-            let look = copies[*index].1;
+            let look = copies[*index].2;
             (look.modified_ns < cut.follows_ns(), look.age_key())
         };
         let first = (0..copies.len()).min_by_key(age)?;
         // A backup of a moment before would be shorter.
-        let is_whole = |index: &usize| hold_the_same(&copies[first].0, &copies[*index].0);
+        let is_whole = |index: &usize| hold_the_same(&copies[first].1, &copies[*index].1);
         let whole = (0..copies.len()).filter(is_whole);
-        let whole = whole.max_by_key(|index| copies[*index].1.size)?;
-        let (file, look) = copies.swap_remove(whole);
-        Some(Reading::go_on(file, look.identity, content, accepted).of_copy_from(cut))
+        let whole = whole.max_by_key(|index| copies[*index].2.size)?;
+        let (sibling, file, look) = copies.swap_remove(whole);
+        let mut copy = Reading::go_on(file, look.identity, content, accepted).of_copy_from(cut);
+        sibling
+            .number
+            .into_iter()
+            .for_each(|number| copy.leave(number));
+        Some(copy)
     }
 }
