@@ -296,6 +296,7 @@ pub struct Follower {
     /// Told with the next read.
     gaps: Vec<Gap>,
     next_look: Instant,
+    must_expand: bool,
     more: bool,
     buffer: Vec<u8>,
 }
@@ -330,6 +331,7 @@ impl Follower {
             notices: Notices::open(),
             gaps: Vec::new(),
             next_look: Instant::now() + SAFETY_LOOK,
+            must_expand: false,
             more: true,
             buffer: vec![0; BUFFER_BYTES],
         };
@@ -469,7 +471,7 @@ impl Follower {
     /// Tells every line that is complete by now, and whatever else there is to tell. Returns after a
     /// few megabytes of each file, so that its caller can do other things as well.
     pub fn read(&mut self, mut told: impl FnMut(Told<'_>) -> Taken) {
-        let mut must_expand = self.hear();
+        self.hear();
         let now = Instant::now();
         if now >= self.next_look {
             self.next_look = now + SAFETY_LOOK;
@@ -477,9 +479,9 @@ impl Follower {
             for file in &mut self.files {
                 file.look_regularly(is_told);
             }
-            must_expand |= !self.patterns.is_empty();
+            self.must_expand |= !self.patterns.is_empty();
         }
-        if must_expand {
+        if std::mem::take(&mut self.must_expand) {
             let start = match self.start {
                 StartAt::Resume => StartAt::Resume,
                 StartAt::End | StartAt::Beginning => StartAt::Beginning,
@@ -524,35 +526,43 @@ impl Follower {
         }
     }
 
-    /// Looks at the paths of which something was heard.
+    /// Looks at the paths of which something was heard, until nothing more is heard: what left a path
+    /// before it was looked at is known before its successor is read.
     fn look_at_paths(&mut self, told: followed::Tell<'_>) {
-        let wanted: Vec<usize> = (0..self.files.len())
-            .filter(|index| self.files[*index].needs.look)
-            .collect();
-        let mut spotted = Vec::new();
-        for index in wanted {
-            spotted.push((index, self.files[index].spot_strangers()));
-        }
-        if !spotted.is_empty() {
+        for _ in 0..followed::MOST_LOOKS {
+            let mut spotted = Vec::new();
+            for (index, file) in self.files.iter_mut().enumerate() {
+                if std::mem::take(&mut file.needs.look) {
+                    spotted.push((index, file.spot_strangers()));
+                }
+            }
+            if spotted.is_empty() {
+                return;
+            }
             self.hear();
-        }
-        for (index, strangers) in spotted {
-            let file = &mut self.files[index];
-            let (notices, registry) = (&mut self.notices, &mut self.registry);
-            file.adopt_strangers(strangers, notices, registry);
-            file.look_at_path(notices, registry, told);
-            self.gaps.extend(file.take_unmet());
+            for (index, strangers) in &spotted {
+                let file = &mut self.files[*index];
+                let (notices, registry) = (&mut self.notices, &mut self.registry);
+                file.adopt_strangers(strangers, notices, registry);
+                file.look_at_path(notices, registry, told);
+            }
+            self.hear();
+            for (index, _) in spotted {
+                let file = &mut self.files[index];
+                if !file.needs.look {
+                    self.gaps.extend(file.take_unmet());
+                }
+            }
         }
     }
 
-    /// Takes in what inotify has to tell; whether patterns may match more.
-    fn hear(&mut self) -> bool {
-        let (files, mut expand) = (&mut self.files, false);
+    /// Takes in what inotify has to tell.
+    fn hear(&mut self) {
+        let (files, must_expand) = (&mut self.files, &mut self.must_expand);
         self.notices
             .hear(files.len(), |source, notice| match files.get_mut(source) {
                 Some(file) => file.hear(notice),
-                None => expand = true,
+                None => *must_expand = true,
             });
-        expand
     }
 }
