@@ -138,9 +138,12 @@ impl Head {
 }
 
 impl Content {
-    /// Whether this, read up to `offset`, is all that `file` holds.
+    /// Whether this, read up to `offset`, is all that `file` holds. What was written between the copying and
+    /// the emptying of a file may have been read, and is in no copy.
     pub(super) fn is_all_of(&self, offset: u64, file: &File, size: u64) -> bool {
-        offset == size && size > 0 && self.head.fits(file)
+        let tells_enough = self.head.bytes >= TELLING_BYTES;
+        let is_all = offset == size || offset > size && tells_enough;
+        is_all && size > 0 && self.head.fits(file)
     }
 }
 
