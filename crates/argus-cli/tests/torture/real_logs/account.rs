@@ -9,6 +9,8 @@ use super::follow::{Following, Row};
 pub(super) struct LogFile {
     path: PathBuf,
     lines: Vec<(String, i64)>,
+    /// What stands behind the last line: of a copy that was made while a line was written, its beginning.
+    torn: Option<String>,
     /// The lines stood there themselves, and not in a file like it.
     is_place: bool,
 }
@@ -16,6 +18,9 @@ pub(super) struct LogFile {
 impl LogFile {
     pub(super) fn read(path: PathBuf) -> Self {
         let bytes = std::fs::read(&path).unwrap();
+        let last = bytes.iter().rposition(|byte| *byte == b'\n');
+        let (bytes, torn) = bytes.split_at(last.map_or(0, |last| last + 1));
+        let torn = (!torn.is_empty()).then(|| String::from_utf8_lossy(torn).into_owned());
         let mut end = 0;
         let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| {
             end += i64::try_from(line.len()).unwrap();
@@ -24,6 +29,7 @@ impl LogFile {
         });
         Self {
             lines: lines.collect(),
+            torn,
             path,
             is_place: true,
         }
@@ -47,6 +53,10 @@ impl LogFile {
         let mut paths: Vec<_> = entries.map(|it| it.path()).filter(is_its).collect();
         paths.sort();
         paths.into_iter().map(Self::read).collect()
+    }
+
+    pub(super) fn torn(&self) -> Option<&str> {
+        self.torn.as_deref()
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
@@ -103,8 +113,9 @@ pub(super) fn balance(
         wrong.out_of_order.len(),
         wrong.misplaced.len(),
     );
-    if beyond == Beyond::WhatRotationLost {
-        wrong.in_no_file.clear();
+    match beyond {
+        Beyond::WhatRotationLost => wrong.in_no_file.clear(),
+        Beyond::Nothing => wrong.lost.extend(files.iter().filter_map(LogFile::torn)),
     }
     let is_right = [
         &mut wrong.lost,

@@ -148,10 +148,11 @@ impl Server {
             ("access.log", check_request as fn(&Row)),
             ("error.log", check_complaint),
         ] {
-            let rows = following.rows(&self.log(log));
+            let (files, rows) = (self.files(log), following.rows(&self.log(log)));
             let name = format!("nginx, {name}, {log}");
-            balance(&name, following, &self.files(log), &rows, beyond);
-            rows.iter().for_each(check);
+            balance(&name, following, &files, &rows, beyond);
+            let is_torn = |row: &&Row| files.iter().any(|it| it.torn() == Some(&row.line));
+            rows.iter().filter(|row| !is_torn(row)).for_each(check);
         }
         if beyond == Beyond::Nothing {
             assert!(following.gaps().is_empty(), "{}", following.story());

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ impl Server {
             command.args(["-c", setting]);
         }
         let server = Self {
-            postgres: Guarded(command.spawn().unwrap()),
+            postgres: Guarded(command.stderr(Stdio::null()).spawn().unwrap()),
             nobody,
             port,
         };
