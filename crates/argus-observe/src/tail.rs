@@ -24,8 +24,19 @@
 //! goes. A look every [`SAFETY_LOOK`] covers what it does not tell (network file systems, exhausted
 //! watches); it costs a system call for each path.
 //!
-//! What can be lost: a file that is moved to another folder, or removed, between two looks; what was
-//! written between the copy and the emptying of a file.
+//! What can be lost:
+//!
+//! - A file that is moved to another folder, or removed or compressed, between two looks; the target of a
+//!   link that is turned twice between them. inotify tells that something came, and that is a [`Gap`].
+//! - What was written between the copy and the emptying of a file: only its writer knows of it.
+//! - A file that was emptied and holds, when it is looked at, all that was read of it before and more: a
+//!   run that begins with the same banner, lines that are all the same. From outside it is a file that
+//!   has grown. It takes bytes of its own to tell a content, the first 256 and the last 64 that were read.
+//! - Where nobody looked, only the first of them are known: of contents that begin alike, the one that was
+//!   copied first is taken for the one that was being read.
+//!
+//! A line that was not finished when its file was copied and emptied is told as two: its writer goes on
+//! in the emptied file.
 
 mod followed;
 mod identity;
@@ -266,6 +277,15 @@ impl Registry {
     }
 }
 
+/// Which of the files that a pattern matches are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Matches {
+    /// Those that are there from the start.
+    All,
+    /// Those that came later: copies of what is followed already are no files of their own.
+    NoCopies,
+}
+
 /// Follows any number of log files.
 pub struct Follower {
     files: Vec<Followed>,
@@ -327,7 +347,7 @@ impl Follower {
                 Err(warning) => warnings.push(warning),
             }
         }
-        warnings.extend(follower.expand(start));
+        warnings.extend(follower.expand(start, Matches::All));
         follower.hear();
         let files = follower.files.iter_mut();
         files.for_each(Followed::begin_to_count);
@@ -354,14 +374,19 @@ impl Follower {
     }
 
     /// Follows what the patterns match and is not followed yet.
-    fn expand(&mut self, start: StartAt) -> Vec<TailWarning> {
+    fn expand(&mut self, start: StartAt, matches: Matches) -> Vec<TailWarning> {
         let mut warnings = Vec::new();
         for index in 0..self.patterns.len() {
             self.patterns[index].watch(&mut self.notices, index);
             for found in self.patterns[index].matches() {
                 let is_followed = self.files.iter().any(|file| file.path == found.path);
                 let is_read = self.registry.0.contains_key(&found.identity);
-                if !is_followed && !is_read {
+                if is_followed || is_read {
+                    continue;
+                }
+                let mut files = self.files.iter();
+                let mut is_copy = || files.any(|file| file.is_copied_to(&found.path));
+                if matches == Matches::All || !is_copy() {
                     warnings.extend(self.follow(&found.path, start));
                 }
             }
@@ -430,7 +455,7 @@ impl Follower {
                 StartAt::End | StartAt::Beginning => StartAt::Beginning,
             };
             // What a pattern has found and cannot be read will be looked at like any other path.
-            self.expand(start);
+            self.expand(start, Matches::NoCopies);
         }
         let files = &self.files;
         self.gaps.retain(|gap| {
