@@ -187,6 +187,27 @@ fn what_was_read_last_is_not_all_that_was_being_read() {
 }
 
 #[test]
+fn who_was_far_behind_has_read_nothing_of_what_came_meanwhile() {
+    let mut scene = Scene::new();
+    let mut reader = scene.follow();
+    scene.write("letter a\n");
+    reader.expect(&["letter a"]);
+    scene.write("letter b\n");
+    scene.rotate();
+    scene.write("letter c\n");
+    scene.copy_and_empty();
+    scene.write("letter d\n");
+    scene.rotate();
+    scene.write("letter e\n");
+    for position in &mut reader.positions {
+        position.noted_ns += 60_000_000_000;
+    }
+    reader.die(&scene.path());
+    reader.expect(&["letter b", "letter c", "letter d", "letter e"]);
+    assert_eq!(reader.gaps, [""; 0]);
+}
+
+#[test]
 fn a_successor_hears_a_writer_that_has_not_noticed() {
     let mut scene = Scene::new();
     let mut reader = scene.follow();
