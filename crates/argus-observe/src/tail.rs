@@ -24,8 +24,19 @@
 //! goes. A look every [`SAFETY_LOOK`] covers what it does not tell (network file systems, exhausted
 //! watches); it costs a system call for each path.
 //!
-//! What can be lost: a file that is moved to another folder, or removed, between two looks; what was
-//! written between the copy and the emptying of a file.
+//! What can be lost:
+//!
+//! - A file that is moved to another folder, or removed or compressed, between two looks; the target of a
+//!   link that is turned twice between them. inotify tells that something came, and that is a [`Gap`].
+//! - What was written between the copy and the emptying of a file: only its writer knows of it.
+//! - A file that was emptied and holds, when it is looked at, all that was read of it before and more: a
+//!   run that begins with the same banner, lines that are all the same. From outside it is a file that
+//!   has grown. It takes bytes of its own to tell a content, the first 256 and the last 64 that were read.
+//! - Where nobody looked, only the first of them are known: of contents that begin alike, the one that was
+//!   copied first is taken for the one that was being read.
+//!
+//! A line that was not finished when its file was copied and emptied is told as two: its writer goes on
+//! in the emptied file.
 
 mod followed;
 mod identity;
@@ -279,7 +290,8 @@ impl Registry {
 /// What a file that a pattern matches is, if no position in it is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
-    /// It has come while its pattern was watched.
+    /// It has come while its pattern was watched; a copy of what is followed already is no file of its
+    /// own.
     IsNew,
     /// It has come since, if it is younger than what is remembered; else it was there before anybody looked.
     IsNewIfYoung,
@@ -392,8 +404,12 @@ impl Follower {
             self.patterns[index].watch(&mut self.notices, index);
             let mut found = Vec::new();
             for matched in self.patterns[index].matches() {
-                let is_followed = self.files.iter().any(|file| file.path == matched.path);
-                if !is_followed && !self.registry.0.contains_key(&matched.look.identity) {
+                let mut files = self.files.iter();
+                let is_followed = files.any(|file| file.path == matched.path)
+                    || self.registry.0.contains_key(&matched.look.identity);
+                let is_copy = |file: &Followed| file.is_copied_to(&matched.path);
+                let is_copied = unread == Unread::IsNew && self.files.iter().any(is_copy);
+                if !is_followed && !is_copied {
                     let positions = self.recall(&matched.path, start);
                     found.push((matched, positions));
                 }

@@ -223,7 +223,12 @@ impl Followed {
             self.needs.look = true;
             self.needs.search = true;
         }
+        if let Some(before) = &self.place {
+            place.go_on_counting(before);
+        }
         self.place = Some(place);
+        // What stood elsewhere stood there before.
+        self.readings.iter_mut().for_each(|it| it.leave(0));
     }
 
     /// `reading` is what stands at the path now.

@@ -116,7 +116,12 @@ impl Head {
     /// read. A head of a few bytes fits many: then it must hold all that was read.
     pub(super) fn may_be_copied_to(&self, other: &File, offset: u64) -> bool {
         let holds_all = (1..=u64::from(self.bytes)).contains(&offset);
-        (self.bytes >= TELLING_BYTES || holds_all) && self.fits(other)
+        (self.tells() || holds_all) && self.fits(other)
+    }
+
+    /// Whether few others begin like this.
+    pub(super) fn tells(&self) -> bool {
+        self.bytes >= TELLING_BYTES
     }
 
     /// Of a content that begins with these bytes, of which it takes no more than it needs.

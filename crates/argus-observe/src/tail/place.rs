@@ -115,6 +115,19 @@ impl Place {
         &self.folder
     }
 
+    /// Whether a file that was rotated away from here may be there.
+    pub(super) fn rotates_to(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        let folder = std::fs::canonicalize(folder_of(path));
+        folder.is_ok_and(|folder| folder == self.folder)
+            && is_rotated(name.as_bytes(), self.name.as_bytes())
+    }
+
+    /// The same path leads here now that led there before.
+    pub(super) fn go_on_counting(&mut self, before: &Self) {
+        (self.made, self.met) = (before.made, before.met);
+    }
+
     /// Whether it is the same folder and name.
     pub(super) fn is_where(&self, other: &Self) -> bool {
         (&self.folder, &self.name) == (&other.folder, &other.name)
@@ -133,7 +146,9 @@ impl Place {
                 return arrival.how == How::Moved || is_own;
             }
         }
-        if is_own && what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+        // A link that is turned leads to another file.
+        let is_met_here = is_own || name == self.link;
+        if is_met_here && what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
             self.made += 1;
         }
         // Whatever happens to the name otherwise, what bears it now is no file of ours.

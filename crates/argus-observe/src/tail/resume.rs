@@ -2,8 +2,9 @@
 //!
 //! The file at the path may be another by now, the one that was read last may have been moved on, copied
 //! and emptied, or be gone, and others may have come and gone in between. Each file is compared with the
-//! positions that were noted: by what it is, then by how it begins. One that is younger than the last
-//! note and belongs to none was never read; older ones were there before anybody looked.
+//! positions that were noted: by what it is, then by how it begins. One that belongs to none, and is
+//! younger than the last note or fell silent after what was read last, was never read; older ones were
+//! there before anybody looked.
 //!
 //! A position tells how its content began, and not what stood before the place itself. Of contents that
 //! begin alike for hundreds of bytes, the one that was copied first is taken for the one that was read.
@@ -86,7 +87,16 @@ pub(super) fn resume(
             missing.push((position.content, position.offset, reason));
         }
     }
-    find_copies(&mut candidates, positions, since);
+    // Who was far behind noted late what had been written long before.
+    let is_last = |it: &&Candidate| matches!(it.belongs, Belongs::Own(0) | Belongs::CopyOf(0));
+    let last = candidates.iter().find(is_last);
+    let last_word_ns = last
+        .filter(|it| !it.is_current)
+        .map(|it| it.look.modified_ns);
+    let is_young = |look: &Look| {
+        look.age_key() > since || last_word_ns.is_some_and(|last_ns| look.modified_ns >= last_ns)
+    };
+    find_copies(&mut candidates, positions, is_young);
     let is_stale = candidates.iter().any(|it| !it.is_still(positions));
     let mut resumed = Resumed {
         missing,
@@ -120,12 +130,12 @@ pub(super) fn resume(
                 resumed.older.push(copy.of_copy());
             }
             Belongs::Nowhere if !candidate.is_current => {
-                if look.age_key() > since && look.size > 0 {
+                if is_young(&look) && look.size > 0 {
                     let reading = Reading::begin(file, &look, 0);
                     resumed.older.push(reading.in_order());
                 }
             }
-            Belongs::Copy if look.age_key() > since => resumed.copies.push(look.identity),
+            Belongs::Copy if is_young(&look) => resumed.copies.push(look.identity),
             Belongs::Nowhere | Belongs::Copy => {}
         }
     }
@@ -260,10 +270,14 @@ fn find_copy(candidates: &mut [Candidate], index: usize, position: &Position) ->
 }
 
 /// Copies of what is read elsewhere, or was.
-fn find_copies(candidates: &mut [Candidate], positions: &[Position], since: i64) {
+fn find_copies(
+    candidates: &mut [Candidate],
+    positions: &[Position],
+    is_young: impl Fn(&Look) -> bool,
+) {
     let is_copy = |index: usize| {
         let it = &candidates[index];
-        let concerns = |by: &Candidate| !by.is_loose() || by.look.age_key() > since;
+        let concerns = |by: &Candidate| !by.is_loose() || is_young(&by.look);
         let mut others = candidates.iter().enumerate();
         let is_copy = others.any(|(other, by)| other != index && concerns(by) && it.is_copy_of(by));
         let is_all = |by: &Position| by.content.is_all_of(by.offset, &it.file, it.look.size);

@@ -2,6 +2,7 @@
 //! told twice, and the order is that of writing.
 
 mod storm;
+mod traps;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

@@ -5,6 +5,7 @@
 //! known which contents are read already.
 
 use std::fs::File;
+use std::path::Path;
 
 use super::{Followed, Tell, open_regular};
 use crate::line::Taken;
@@ -179,6 +180,18 @@ impl Followed {
         readings.any(|reading| hold_the_same(reading.file(), file))
     }
 
+    /// Whether the file at `path` is called as a rotated one of this path, and holds what is read here: it
+    /// is a copy, and no file of its own.
+    pub(in crate::tail) fn is_copied_to(&self, path: &Path) -> bool {
+        let is_rotated = self.place.as_ref().is_some_and(|it| it.rotates_to(path));
+        let Some((file, _)) = open_regular(path).ok().filter(|_| is_rotated) else {
+            return false;
+        };
+        let mut read = self.readings.iter().map(Reading::place);
+        self.has_copy_in(&file)
+            || read.any(|(content, offset)| content.head.may_be_copied_to(&file, offset))
+    }
+
     /// Whether what this file holds is read elsewhere, or was.
     fn is_read_elsewhere(&self, file: &File, look: &Look) -> bool {
         let others = || {
@@ -206,7 +219,8 @@ impl Followed {
         let (content, accepted) = self.readings[index].place();
         let copy = self.copy_of(index);
         // Of what was never read a copy may be found all the same, though its beginning tells too little.
-        let is_lost = copy.is_none() && (accepted > 0 || !self.has_missed(index, registry));
+        let is_told = accepted > 0 || content.head.tells();
+        let is_lost = copy.is_none() && (is_told || !self.has_missed(index, registry));
         if is_lost {
             let cut = &mut self.readings[index];
             let gap = Gap {
@@ -217,8 +231,8 @@ impl Followed {
                 reason: GapReason::Emptied,
             };
             let path = self.path.as_path();
-            let is_told = cut.finish_line(self.source, told) == Taken::Yes;
-            if !is_told || told(Told::Gap { path, gap }) == Taken::NoRoom {
+            let is_finished = cut.finish_line(self.source, told) == Taken::Yes;
+            if !is_finished || told(Told::Gap { path, gap }) == Taken::NoRoom {
                 return Taken::NoRoom;
             }
         }
