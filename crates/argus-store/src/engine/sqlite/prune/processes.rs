@@ -66,7 +66,7 @@ pub(super) fn observed_before(
     } in &OBSERVED
     {
         let (column, before): (_, Value) = match dated {
-            Dated::Timestamp => ("timestamp", iso(before).into()),
+            Dated::Timestamp => ("timestamp", iso(before).as_str().to_owned().into()),
             Dated::Nanos => ("at_ns", before.nanos().into()),
         };
         let removed = connection
