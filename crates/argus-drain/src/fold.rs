@@ -176,7 +176,7 @@ impl Fold {
             }
             Record::LogFile(number, info) => {
                 let file = LogFile {
-                    path: info.path.to_owned(),
+                    path: info.path.into(),
                     device: info.device,
                     inode: info.inode,
                     born_ns: info.born_ns,

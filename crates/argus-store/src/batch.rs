@@ -192,7 +192,7 @@ pub struct LogRow {
     /// The line as it was.
     pub line: String,
     /// The file it stood in.
-    pub path: Option<String>,
+    pub path: Option<Arc<str>>,
     /// `file`, `stdout`, `stderr` or `logger`.
     pub source: &'static str,
     /// Severity, where known.
@@ -230,7 +230,7 @@ pub struct LogMeaning {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct LogFile {
     /// The path that is followed.
-    pub path: String,
+    pub path: Arc<str>,
     /// Device number.
     pub device: u64,
     /// Inode number.

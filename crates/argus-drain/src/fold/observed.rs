@@ -107,7 +107,10 @@ impl Fold {
                 at,
                 subject: self.subject_of(*subject, chunk),
                 line: (*line).to_owned(),
-                path: file.map(|file| file.path.clone()).or_else(|| present(path)),
+                path: match file {
+                    Some(file) => Some(Arc::clone(&file.path)),
+                    None => (!path.is_empty()).then(|| Arc::from(*path)),
+                },
                 source: source_word(*source),
                 level: present(level),
                 span: (!span.is_none()).then(|| self.key(*span)),

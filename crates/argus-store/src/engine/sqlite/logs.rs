@@ -117,7 +117,7 @@ pub(super) fn positions(
         .query_map([path], |row| {
             Ok(StoredLogPosition {
                 file: LogFile {
-                    path: path.to_owned(),
+                    path: path.into(),
                     device: unsigned(row.get(0)?),
                     inode: unsigned(row.get(1)?),
                     born_ns: row.get(2)?,
