@@ -26,7 +26,7 @@ use crate::moment;
 /// Contents of which the definition is kept: files that are read at the same time.
 const MOST_FILES: usize = 1_024;
 
-/// Room for the ids of a line.
+/// Bytes for the ids of a line.
 const ID_BYTES: usize = 4 * 1024;
 
 /// A line that was recorded, for whoever shows it.
@@ -61,6 +61,8 @@ pub(crate) struct Scribe<'r> {
     sources: HashMap<usize, Stream>,
     files: HashMap<u64, Definition>,
     attributes: String,
+    /// Room for the ids of a line.
+    ids: Box<[u8; ID_BYTES]>,
 }
 
 /// One source of lines.
@@ -125,6 +127,7 @@ impl<'r> Scribe<'r> {
             sources: HashMap::new(),
             files: HashMap::new(),
             attributes: String::new(),
+            ids: Box::new([0; ID_BYTES]),
         })
     }
 
@@ -260,10 +263,9 @@ impl<'r> Scribe<'r> {
         }
         let masked = self.masker.as_ref().map(|it| it.mask(&of.line.text));
         let text: &str = masked.as_deref().unwrap_or(&of.line.text);
-        let mut ids = [0; ID_BYTES];
-        let used = find_ids(self.correlator.as_ref(), text, &mut ids);
+        let used = find_ids(self.correlator.as_ref(), text, &mut *self.ids);
         let mut meaning = LogMeaning {
-            ids: LogIds(&ids[..used]),
+            ids: LogIds(&self.ids[..used]),
             said_at: of.said_at,
             ..LogMeaning::default()
         };

@@ -53,6 +53,7 @@ pub(super) fn read(
                     show(outcome, voice, &label, desk);
                 });
             });
+            desk.console.release();
         } else if is_over {
             return;
         }
