@@ -179,7 +179,12 @@ impl<'scope> Reader<'scope> {
         desk: Desk<'scope>,
     ) -> Result<Self> {
         let scribe = Scribe::new(desk.recorder, &plan.reading)?;
-        let memory = plan.reading.memory(desk.data)?;
+        let mut memory = plan.reading.memory(desk.data)?;
+        let journals: Vec<_> = plan
+            .units
+            .iter()
+            .map(|unit| (unit, plan.reading.since(unit, &mut memory)))
+            .collect();
         let start = plan.reading.start();
         let files: Vec<_> = plan
             .logfiles
@@ -198,8 +203,8 @@ impl<'scope> Reader<'scope> {
             let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
             threads.push(scope.spawn(move || read_stdin(scribe, &stop, &voice, desk)));
         }
-        for unit in &plan.units {
-            match Journal::follow(unit) {
+        for (unit, since) in journals {
+            match Journal::follow(unit, since) {
                 Ok(journal) => {
                     let scribe = Scribe::new(desk.recorder, &plan.reading)?;
                     let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
@@ -265,7 +270,8 @@ fn read_stdin(mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>
     let mut buffer = vec![0; 64 * 1024];
     let mut each = |line: Line<'_>| {
         let (subject, label) = voice.speaker();
-        scribe.line(&subject, &from, &line, |outcome| {
+        // What stood in a pipe does not come again.
+        let _ = scribe.line(&subject, &from, &line, |outcome| {
             show(outcome, voice, &label, desk);
         });
     };

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use argus_model::Level;
 use argus_model::paths::DataDir;
 use argus_observe::alarm::{LinePatterns, LineRate, Rules};
+use argus_observe::journal::{self, Place, Since};
 use argus_observe::parse::correlate::{Correlator, Pattern};
 use argus_observe::parse::mask::{Masker, NAMES};
 use argus_observe::tail::{Content, Head, Identity, Memory, Position, StartAt};
@@ -183,6 +184,19 @@ impl Reading {
             From::End => StartAt::End,
             From::Start => StartAt::Beginning,
             From::Resume => StartAt::Resume,
+        }
+    }
+
+    /// Where the journal of a unit begins; `memory` knows where reading stopped the last time.
+    pub(crate) fn since(&self, unit: &str, memory: &mut Memory) -> Since {
+        match self.from {
+            From::End => Since::Now,
+            From::Start => Since::Beginning,
+            From::Resume => {
+                let positions = memory(Path::new(&journal::name(unit)));
+                let last = positions.first();
+                last.map_or(Since::Now, |position| Since::Behind(Place::of(position)))
+            }
         }
     }
 

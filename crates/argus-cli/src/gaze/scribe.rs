@@ -99,6 +99,8 @@ pub(crate) struct Pipe {
     pub(crate) kind: LogSource,
     pub(crate) level: Option<Level>,
     pub(crate) said_at: Option<Timestamp>,
+    /// Where it can be read again: the key of its content, and the offset behind it.
+    pub(crate) place: Option<(u64, u64)>,
 }
 
 impl Pipe {
@@ -109,6 +111,7 @@ impl Pipe {
             kind,
             level: None,
             said_at: None,
+            place: None,
         }
     }
 }
@@ -185,25 +188,25 @@ impl<'r> Scribe<'r> {
         }
     }
 
-    /// Records a line that came through a pipe. Its writer must not wait, so what finds no room is lost,
-    /// and counted.
+    /// Records a line that came through a pipe. One that has no place cannot be read again, and its writer
+    /// must not wait: if there is no room it is lost, and counted.
     pub(crate) fn line(
         &mut self,
         subject: &Subject,
         from: &Pipe,
         line: &Line<'_>,
         show: impl FnOnce(Outcome<'_>),
-    ) {
+    ) -> Taken {
         self.begin(from.stream, "");
         let of = Source {
             stream: from.stream,
             kind: from.kind,
-            place: None,
+            place: from.place,
             line,
             level: from.level,
             said_at: from.said_at,
         };
-        let _ = self.offer(subject, &of, show);
+        self.offer(subject, &of, show)
     }
 
     fn begin(&mut self, source: usize, path: &str) {
