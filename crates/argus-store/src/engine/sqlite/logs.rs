@@ -53,23 +53,23 @@ fn count_template(connection: &Connection, template: &LogTemplate) -> rusqlite::
 /// Never back: what was read is read.
 fn note_position(connection: &Connection, position: &LogPosition) -> rusqlite::Result<()> {
     let LogPosition { at, file, offset } = position;
-    let offset = i64::try_from(*offset).unwrap_or(i64::MAX);
+    let columns = params![
+        file.path,
+        file.device.cast_signed(),
+        file.inode.cast_signed(),
+        file.born_ns,
+        file.head_bytes,
+        file.head_hash.cast_signed(),
+        i64::try_from(*offset).unwrap_or(i64::MAX),
+        at.nanos(),
+    ];
     let updated = connection
         .prepare_cached(
             "UPDATE log_files SET offset = max(offset, ?7), noted_ns = max(noted_ns, ?8)
              WHERE path = ?1 AND device = ?2 AND inode = ?3 AND born_ns = ?4
                  AND head_bytes = ?5 AND head_hash = ?6",
         )?
-        .execute(params![
-            file.path,
-            file.device.cast_signed(),
-            file.inode.cast_signed(),
-            file.born_ns,
-            file.head_bytes,
-            file.head_hash.cast_signed(),
-            offset,
-            at.nanos(),
-        ])?;
+        .execute(columns)?;
     if updated > 0 {
         return Ok(());
     }
@@ -79,16 +79,7 @@ fn note_position(connection: &Connection, position: &LogPosition) -> rusqlite::R
                  noted_ns)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .execute(params![
-            file.path,
-            file.device.cast_signed(),
-            file.inode.cast_signed(),
-            file.born_ns,
-            file.head_bytes,
-            file.head_hash.cast_signed(),
-            offset,
-            at.nanos(),
-        ])?;
+        .execute(columns)?;
     forget_old_contents(connection, &file.path)
 }
 
