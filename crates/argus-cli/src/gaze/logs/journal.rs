@@ -86,10 +86,9 @@ impl Clerk<'_> {
     fn take(&mut self, entry: &Entry<'_>) -> Taken {
         if let Some(place) = entry.place
             && self.log.is_none_or(|(log, _)| log != place.log)
+            && self.begin(Place { lines: 0, ..place }) == Taken::NoRoom
         {
-            if self.begin(Place { lines: 0, ..place }) == Taken::NoRoom {
-                return Taken::NoRoom;
-            }
+            return Taken::NoRoom;
         }
         let place = entry
             .place
