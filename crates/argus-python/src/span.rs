@@ -55,8 +55,8 @@ impl Span {
         }
         let space = fields(span.fields.as_ref().map(|fields| fields.bind(py)))?;
         let name = argus_client::name::plain(NameKind::Span, &span.name);
-        let number = span_start(name, before.number(), |out| out.bytes(space.bytes()));
-        let within = Current::span(number);
+        let number = span_start(name, before, |out| out.bytes(space.bytes()));
+        let within = before.child(number);
         let mut token = None;
         if number != SpanNumber::NONE {
             if context::in_event_loop(py) {
