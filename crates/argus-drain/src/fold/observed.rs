@@ -6,7 +6,8 @@ use argus_model::Timestamp;
 use argus_model::record::{self, LogPlace, LogSource, Record};
 use argus_store::Batch;
 use argus_store::batch::{
-    LogMeaning, LogPosition, LogRow, MetricRow, ProcessEventRow, SampleRow, StackRow, Subject,
+    LogMeaning, LogPosition, LogRow, MetricRow, ProcessEventRow, SampleRow, SessionEventRow,
+    StackRow, Subject,
 };
 
 use super::{ChunkContext, Clock, Fold};
@@ -73,6 +74,20 @@ impl Fold {
                     event_type: (*event_type).to_owned(),
                     exit_code: *exit_code,
                     detail: present(detail),
+                });
+            }
+            Record::SessionEvent {
+                at,
+                session,
+                event_type,
+                data,
+            } => {
+                batch.session_events.push(SessionEventRow {
+                    session: (*session).to_owned(),
+                    producer: self.producer,
+                    at: clock.wall(*at),
+                    event_type: (*event_type).to_owned(),
+                    data: (*data).to_owned(),
                 });
             }
             Record::Stack { .. } => self.store_stack(record, chunk, clock, batch),

@@ -128,9 +128,13 @@ pub(super) fn ended_before(
         .execute(params![before.nanos(), slice.left()])?;
     slice.took(producers);
     if producers > 0 {
-        connection
-            .prepare_cached("DELETE FROM gaps WHERE producer_id NOT IN (SELECT id FROM producers)")?
-            .execute([])?;
+        for table in ["gaps", "remote_parents"] {
+            connection
+                .prepare_cached(&format!(
+                    "DELETE FROM {table} WHERE producer_id NOT IN (SELECT id FROM producers)"
+                ))?
+                .execute([])?;
+        }
     }
     let runs = connection
         .prepare_cached(
