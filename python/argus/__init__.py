@@ -15,11 +15,23 @@ from __future__ import annotations
 import os as _os
 import platform as _platform
 
-from argus import _native
+from argus import _carry, _native
 from argus._options import monitor
 from argus._session import event, session
+from argus.propagation import continue_trace, inject, traceparent
 
-__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+__all__ = [
+    "continue_trace",
+    "event",
+    "flush",
+    "inject",
+    "metric",
+    "monitor",
+    "session",
+    "span",
+    "stats",
+    "traceparent",
+]
 __version__ = "0.1.0"
 
 span = _native.span
@@ -45,3 +57,5 @@ def _command() -> str | None:
 
 
 _native.configure(f"python {_platform.python_version()}", _command())
+if not _native.disabled():
+    _carry.install()

@@ -2,7 +2,20 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeVar, final, overload
 
-__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+from argus.propagation import continue_trace, inject, traceparent
+
+__all__ = [
+    "continue_trace",
+    "event",
+    "flush",
+    "inject",
+    "metric",
+    "monitor",
+    "session",
+    "span",
+    "stats",
+    "traceparent",
+]
 __version__: str
 
 # Class methods are not callable themselves, but can be decorated.

@@ -2,18 +2,39 @@ from typing import Any
 
 # For the package's own modules only; what a program may use stands in __init__.pyi.
 __all__ = [
+    "Below",
     "OpenSpan",
+    "Place",
     "Steps",
     "configure",
     "disabled",
     "flush",
+    "here",
+    "is_unrecorded",
+    "leave",
     "metric",
     "monitor",
     "new_session_id",
     "session_event",
     "span",
     "stats",
+    "traceparent",
 ]
+
+class Below:
+    def __init__(self, traceparent: str | None) -> None: ...
+    def settle(self) -> None: ...
+    def __enter__(self) -> Below: ...
+    def __exit__(self, *exception: object) -> bool: ...
+
+class Place:
+    def settle(self) -> None: ...
+    def run(self, function: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+
+def here() -> Place | None: ...
+def is_unrecorded() -> bool: ...
+def leave() -> None: ...
+def traceparent() -> str | None: ...
 
 OpenSpan: Any
 Steps: Any

@@ -19,6 +19,7 @@
 
 mod arguments;
 mod call;
+mod carry;
 mod context;
 mod emit;
 mod failure;
@@ -39,6 +40,8 @@ use pyo3::prelude::*;
 /// The native part of the package; its functions are documented where the package exports them.
 #[pymodule(gil_used = true)]
 mod _native {
+    #[pymodule_export]
+    use crate::carry::{Below, Carried, here, is_unrecorded, leave, traceparent};
     #[pymodule_export]
     use crate::emit::{configure, disabled, flush, metric, new_session_id, session_event, stats};
     #[pymodule_export]

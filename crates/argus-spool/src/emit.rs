@@ -94,7 +94,7 @@ impl Thread {
     ) -> SpanNumber {
         let parent = at.number();
         let written = self.write(|pen| {
-            let number = pen.span_number();
+            let number = pen.span_number(parent);
             let appended = pen.append_small(Kind::SpanStart, Some(name), fields, |now| {
                 span_start_head(name.number(), number, parent, now)
             });
@@ -136,7 +136,7 @@ impl Thread {
             Some(_) => Weight::Error,
         };
         let written = self.write(|pen| {
-            let number = pen.span_number();
+            let number = pen.span_number(parent);
             let appended = pen.append(Kind::SpanStart, weight, &[name], |out, now| {
                 let began = began.unwrap_or(now);
                 span_start_head(name.number(), number, parent, began).encode(out)?;

@@ -140,13 +140,16 @@ impl Current {
     }
 
     /// The later opened of two places that the same thread is in, for programs that keep one in the
-    /// thread and one in a task.
+    /// thread, this, and one in a task.
     #[inline]
     #[must_use]
     pub fn inner(self, other: Self) -> Self {
-        // A thread is given rising numbers, and the two marks are above all of them. Below a parent in
-        // another program is more than nowhere.
-        if (other.number, other.root) > (self.number, self.root) {
+        // What is opened below a parent in another program shares its root, and only that is inside it.
+        if other.is_remote() && self.root != other.root {
+            return other;
+        }
+        // A span has a higher number than its parent, and the two marks are above all of them.
+        if other.number > self.number {
             other
         } else {
             self
