@@ -13,7 +13,7 @@ program. ``ARGUS_DISABLE=1`` turns everything off.
 from __future__ import annotations
 
 import os as _os
-import platform as _platform
+import sys as _sys
 
 from argus import _carry, _native
 from argus._options import monitor
@@ -56,6 +56,6 @@ def _command() -> str | None:
     return next((path for path in paths if _os.access(path, _os.X_OK)), None)
 
 
-_native.configure(f"python {_platform.python_version()}", _command())
+_native.configure(f"python {_sys.version.split()[0]}", _command())
 if not _native.disabled():
     _carry.install()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextvars
-import json
 import os
 import sys
 from types import TracebackType
@@ -80,6 +79,8 @@ def _json(data: dict[str, Any]) -> str:
         return _as_json(data)
     except Exception:
         # A key that JSON cannot have, a number that it cannot: the event counts more than its data.
+        import json
+
         return json.dumps({key: _native_name(value) for key, value in data.items()})
 
 
