@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable
 
+SENSITIVE = ("password", "api_key", "token")
 _MASK = "***"
 _DEPTH = 8
 _ITEMS = 1_000
@@ -40,6 +41,35 @@ def choose(
             _without_secrets(value, words, _DEPTH), default=_class_name, ensure_ascii=False
         )
     raise ValueError(f"serializer is smart, repr, json, or a function, not {serializer!r}")
+
+
+def as_json(data: dict[str, Any], sensitive: tuple[str, ...] = SENSITIVE) -> str:
+    """A JSON object of these fields, masked; a field that JSON cannot tell is told by its class."""
+    words = tuple(word.lower() for word in sensitive if word)
+    told = _without_secrets(data, words, _DEPTH)
+    try:
+        text = _strict_json(told)
+    except Exception:
+        # A key that JSON cannot have, a number that it cannot: the other fields count, too.
+        text = _strict_json(
+            {
+                key if type(key) is str else _class_name(key): _if_json(value)
+                for key, value in told.items()
+            }
+        )
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _strict_json(value: Any) -> str:
+    return json.dumps(value, default=_class_name, ensure_ascii=False, allow_nan=False)
+
+
+def _if_json(value: Any) -> Any:
+    try:
+        _strict_json(value)
+    except Exception:
+        return repr(value) if type(value) is float else _class_name(value)
+    return value
 
 
 def _is_sensitive(key: object, words: tuple[str, ...]) -> bool:
