@@ -7,6 +7,7 @@ __all__ = [
     "configure",
     "disabled",
     "flush",
+    "log",
     "metric",
     "monitor",
     "new_session_id",
@@ -20,6 +21,7 @@ Steps: Any
 configure: Any
 disabled: Any
 flush: Any
+log: Any
 metric: Any
 monitor: Any
 new_session_id: Any

@@ -23,6 +23,7 @@ mod context;
 mod emit;
 mod failure;
 mod foreign;
+mod log;
 mod monitored;
 mod object;
 mod plan;
@@ -41,6 +42,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::emit::{configure, disabled, flush, metric, new_session_id, session_event, stats};
+    #[pymodule_export]
+    use crate::log::log;
     #[pymodule_export]
     use crate::monitored::monitor;
     #[pymodule_export]
