@@ -1,8 +1,9 @@
-from typing import Any
+from typing import Any, final
 
 # For the package's own modules only; what a program may use stands in __init__.pyi.
 __all__ = [
     "OpenSpan",
+    "SpanHandle",
     "Steps",
     "configure",
     "disabled",
@@ -13,6 +14,8 @@ __all__ = [
     "new_session_id",
     "session_event",
     "span",
+    "span_of_group",
+    "start",
     "stats",
 ]
 
@@ -27,4 +30,11 @@ monitor: Any
 new_session_id: Any
 session_event: Any
 span: Any
+span_of_group: Any
+start: Any
 stats: Any
+
+@final
+class SpanHandle:
+    def end(self, **fields: Any) -> bool: ...
+    def fail(self, error: BaseException | str, /, **fields: Any) -> bool: ...
