@@ -12,6 +12,7 @@ program. ``ARGUS_DISABLE=1`` turns everything off.
 
 from __future__ import annotations
 
+import importlib as _importlib
 import os as _os
 import platform as _platform
 
@@ -19,7 +20,7 @@ from argus import _native
 from argus._options import monitor
 from argus._session import event, session
 
-__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+__all__ = ["Profiler", "event", "flush", "metric", "monitor", "session", "span", "stats"]
 __version__ = "0.1.0"
 
 span = _native.span
@@ -34,6 +35,19 @@ def flush(timeout: float = 5.0) -> bool:
     records wait for a collector.
     """
     return _native.flush(timeout)
+
+
+# Few programs want these, and every one pays for what is imported.
+_LATER = {"Profiler": "argus._profiler"}
+
+
+def __getattr__(name: str) -> object:
+    """Loads what is not needed by every program when it is first asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'argus' has no attribute {name!r}")
+    value = getattr(_importlib.import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
 
 
 def _command() -> str | None:

@@ -2,7 +2,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeVar, final, overload
 
-__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+from argus._profiler import Profiler as Profiler
+
+__all__ = ["Profiler", "event", "flush", "metric", "monitor", "session", "span", "stats"]
 __version__: str
 
 # Class methods are not callable themselves, but can be decorated.
