@@ -86,6 +86,17 @@ def test_calls_stand_inside_the_innermost_open_span_whatever_the_order_of_ends(r
     assert third.parent == outside.span
 
 
+def test_a_block_leaves_nothing_of_the_span_around_it_behind(recorded):
+    handle = profiler.start("profiler_around")
+    with argus.span("profiler_inside"):
+        pass
+    handle.end()
+    with argus.span("profiler_afterwards"):
+        pass
+    assert recorded("profiler_inside")[0].parent == recorded("profiler_around")[0].span
+    assert recorded("profiler_afterwards")[0].parent is None
+
+
 def test_a_function_may_end_what_its_caller_started(recorded):
     @argus.monitor
     def profiler_ends(handle):

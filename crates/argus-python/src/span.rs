@@ -60,11 +60,13 @@ impl Span {
         let number = span_start(name, before.number(), |out| out.bytes(space.bytes()));
         let within = Current::span(number);
         let mut token = None;
+        // Not where this is: that may be known from the context, which outlives this block.
+        let mut before = before;
         if number != SpanNumber::NONE {
             if context::in_event_loop(py) {
                 token = Some(context::enter(py, within)?);
             } else {
-                current::replace(within);
+                before = current::replace(within);
             }
         }
         span.note(Open {
