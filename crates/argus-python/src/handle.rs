@@ -48,6 +48,13 @@ pub fn start(
 
 #[pymethods]
 impl Handle {
+    /// Its number in this process, as in `process_trace`; none where it is not recorded.
+    #[getter]
+    fn span(&self) -> Option<u64> {
+        let number = self.0.span().number();
+        (number != SpanNumber::NONE).then_some(number.0)
+    }
+
     /// Ends the span. Answers whether this call did: a span ends once.
     #[pyo3(name = "end", signature = (**fields))]
     fn end_well(&self, fields: Option<&Bound<'_, PyDict>>) -> PyResult<bool> {
