@@ -12,6 +12,7 @@ program. ``ARGUS_DISABLE=1`` turns everything off.
 
 from __future__ import annotations
 
+import importlib as _importlib
 import os as _os
 import sys as _sys
 
@@ -21,6 +22,7 @@ from argus._session import event, session
 from argus.propagation import continue_trace, inject, traceparent
 
 __all__ = [
+    "Profiler",
     "continue_trace",
     "event",
     "flush",
@@ -46,6 +48,19 @@ def flush(timeout: float = 5.0) -> bool:
     records wait for a collector.
     """
     return _native.flush(timeout)
+
+
+# Few programs want these, and every one pays for what is imported.
+_LATER = {"Profiler": "argus._profiler"}
+
+
+def __getattr__(name: str) -> object:
+    """Loads what is not needed by every program when it is first asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'argus' has no attribute {name!r}")
+    value = getattr(_importlib.import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
 
 
 def _command() -> str | None:

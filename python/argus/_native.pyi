@@ -5,6 +5,7 @@ __all__ = [
     "Below",
     "OpenSpan",
     "Place",
+    "SpanHandle",
     "Steps",
     "configure",
     "disabled",
@@ -12,11 +13,14 @@ __all__ = [
     "here",
     "is_unrecorded",
     "leave",
+    "log",
     "metric",
     "monitor",
     "new_session_id",
     "session_event",
     "span",
+    "span_of_group",
+    "start",
     "stats",
     "traceparent",
 ]
@@ -43,9 +47,19 @@ Steps: Any
 configure: Any
 disabled: Any
 flush: Any
+log: Any
 metric: Any
 monitor: Any
 new_session_id: Any
 session_event: Any
 span: Any
+span_of_group: Any
+start: Any
 stats: Any
+
+@final
+class SpanHandle:
+    @property
+    def span(self) -> int | None: ...
+    def end(self, **fields: Any) -> bool: ...
+    def fail(self, error: BaseException | str, /, **fields: Any) -> bool: ...

@@ -10,7 +10,6 @@ from typing import Any, Callable
 from argus import _native, _serializers, _wrap
 
 _CAPTURE = {"args": True, "result": True, "locals": False}
-_SENSITIVE = ("password", "api_key", "token")
 
 
 def monitor(
@@ -22,7 +21,7 @@ def monitor(
     capture: dict[str, bool] | None = None,
     serializer: str | Callable[[Any], str] = "smart",
     max_repr: int = 1_000,
-    sensitive_fields: tuple[str, ...] = _SENSITIVE,
+    sensitive_fields: tuple[str, ...] = _serializers.SENSITIVE,
     queue_warning_threshold: int = 8_000,
 ) -> Any:
     """Records every call of a function.
