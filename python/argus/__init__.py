@@ -12,14 +12,28 @@ program. ``ARGUS_DISABLE=1`` turns everything off.
 
 from __future__ import annotations
 
+import importlib as _importlib
 import os as _os
-import platform as _platform
+import sys as _sys
 
-from argus import _native
+from argus import _carry, _native
 from argus._options import monitor
 from argus._session import event, session
+from argus.propagation import continue_trace, inject, traceparent
 
-__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+__all__ = [
+    "Profiler",
+    "continue_trace",
+    "event",
+    "flush",
+    "inject",
+    "metric",
+    "monitor",
+    "session",
+    "span",
+    "stats",
+    "traceparent",
+]
 __version__ = "0.1.0"
 
 span = _native.span
@@ -36,6 +50,19 @@ def flush(timeout: float = 5.0) -> bool:
     return _native.flush(timeout)
 
 
+# Few programs want these, and every one pays for what is imported.
+_LATER = {"Profiler": "argus._profiler"}
+
+
+def __getattr__(name: str) -> object:
+    """Loads what is not needed by every program when it is first asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'argus' has no attribute {name!r}")
+    value = getattr(_importlib.import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
 def _command() -> str | None:
     """The ``argus`` command that came with this package: where its installer puts commands."""
     package = _os.path.dirname(_os.path.abspath(__file__))
@@ -44,4 +71,6 @@ def _command() -> str | None:
     return next((path for path in paths if _os.access(path, _os.X_OK)), None)
 
 
-_native.configure(f"python {_platform.python_version()}", _command())
+_native.configure(f"python {_sys.version.split()[0]}", _command())
+if not _native.disabled():
+    _carry.install()

@@ -2,7 +2,22 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeVar, final, overload
 
-__all__ = ["event", "flush", "metric", "monitor", "session", "span", "stats"]
+from argus._profiler import Profiler as Profiler
+from argus.propagation import continue_trace, inject, traceparent
+
+__all__ = [
+    "Profiler",
+    "continue_trace",
+    "event",
+    "flush",
+    "inject",
+    "metric",
+    "monitor",
+    "session",
+    "span",
+    "stats",
+    "traceparent",
+]
 __version__: str
 
 # Class methods are not callable themselves, but can be decorated.
@@ -59,3 +74,4 @@ def event(event_type: str, **data: Any) -> None: ...
 def metric(name: str, value: float, unit: str = "", /, **attributes: Any) -> None: ...
 def flush(timeout: float = 5.0) -> bool: ...
 def stats() -> dict[str, int]: ...
+def _command() -> str | None: ...

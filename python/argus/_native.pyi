@@ -1,28 +1,65 @@
-from typing import Any
+from typing import Any, final
 
 # For the package's own modules only; what a program may use stands in __init__.pyi.
 __all__ = [
+    "Below",
     "OpenSpan",
+    "Place",
+    "SpanHandle",
     "Steps",
     "configure",
     "disabled",
     "flush",
+    "here",
+    "is_unrecorded",
+    "leave",
+    "log",
     "metric",
     "monitor",
     "new_session_id",
     "session_event",
     "span",
+    "span_of_group",
+    "start",
     "stats",
+    "traceparent",
 ]
+
+@final
+class Below:
+    def __new__(cls, traceparent: str | None) -> Below: ...
+    def settle(self) -> None: ...
+    def __enter__(self) -> Below: ...
+    def __exit__(self, *exception: object) -> bool: ...
+
+@final
+class Place:
+    def settle(self) -> None: ...
+    def run(self, function: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+
+def here() -> Place | None: ...
+def is_unrecorded() -> bool: ...
+def leave() -> None: ...
+def traceparent() -> str | None: ...
 
 OpenSpan: Any
 Steps: Any
 configure: Any
 disabled: Any
 flush: Any
+log: Any
 metric: Any
 monitor: Any
 new_session_id: Any
 session_event: Any
 span: Any
+span_of_group: Any
+start: Any
 stats: Any
+
+@final
+class SpanHandle:
+    @property
+    def span(self) -> int | None: ...
+    def end(self, **fields: Any) -> bool: ...
+    def fail(self, error: BaseException | str, /, **fields: Any) -> bool: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import types
 from typing import Any, Callable
@@ -11,7 +10,6 @@ from typing import Any, Callable
 from argus import _native, _serializers, _wrap
 
 _CAPTURE = {"args": True, "result": True, "locals": False}
-_SENSITIVE = ("password", "api_key", "token")
 
 
 def monitor(
@@ -23,7 +21,7 @@ def monitor(
     capture: dict[str, bool] | None = None,
     serializer: str | Callable[[Any], str] = "smart",
     max_repr: int = 1_000,
-    sensitive_fields: tuple[str, ...] = _SENSITIVE,
+    sensitive_fields: tuple[str, ...] = _serializers.SENSITIVE,
     queue_warning_threshold: int = 8_000,
 ) -> Any:
     """Records every call of a function.
@@ -79,11 +77,22 @@ def _describe(function: Callable[..., Any]) -> dict[str, Any]:
     kind = type(function)
     module = getattr(function, "__module__", None) or kind.__module__
     name = getattr(function, "__qualname__", None) or kind.__qualname__
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(_unwrapped(function), "__code__", None)
     described = {"name": f"{module}.{name}", "file": None, "line": 0}
     if isinstance(code, types.CodeType):
         described.update(file=code.co_filename, line=code.co_firstlineno)
     return {**described, **_parameters(function)}
+
+
+def _unwrapped(function: Any) -> Any:
+    """What decorators have been put around, as ``inspect.unwrap`` finds it."""
+    seen = {id(function)}
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+        if id(function) in seen:
+            raise ValueError("a decorated function wraps itself")
+        seen.add(id(function))
+    return function
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
@@ -93,7 +102,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
         return {"parameters": [], "positional": 0, "rest": None}
     positional = code.co_argcount
     named = positional + code.co_kwonlyargcount
-    rest = named if code.co_flags & inspect.CO_VARARGS else None
+    rest = named if code.co_flags & _wrap.VARARGS else None
     count = named if rest is None else named + 1
     return {"parameters": list(code.co_varnames[:count]), "positional": positional, "rest": rest}
 

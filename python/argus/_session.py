@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextvars
-import json
 import os
 import sys
 from types import TracebackType
@@ -12,7 +11,6 @@ from typing import Any
 
 from argus import _native, _serializers
 
-_as_json = _serializers.choose("json", ("password", "api_key", "token"))
 _current: contextvars.ContextVar[session | None] = contextvars.ContextVar(
     "argus_session", default=None
 )
@@ -30,7 +28,7 @@ class session:
 
     def emit(self, event_type: str, **data: Any) -> None:
         """Appends one event of this type, in snake case."""
-        _native.session_event(self.id, event_type, _json(data))
+        _native.session_event(self.id, event_type, _serializers.as_json(data))
 
     def __enter__(self) -> session:
         self.emit("session_started", name=self.name, command=self.name, **self._data)
@@ -72,16 +70,3 @@ def _of_this_process() -> session:
 def _end(pid: int, mine: session) -> None:
     if pid == os.getpid():
         mine.emit("session_ended", status="completed")
-
-
-def _json(data: dict[str, Any]) -> str:
-    try:
-        assert _as_json is not None
-        return _as_json(data)
-    except Exception:
-        # A key that JSON cannot have, a number that it cannot: the event counts more than its data.
-        return json.dumps({key: _native_name(value) for key, value in data.items()})
-
-
-def _native_name(value: Any) -> str:
-    return f"<{type(value).__name__} at {id(value):#x}>"

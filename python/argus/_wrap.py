@@ -8,19 +8,45 @@ native module.
 from __future__ import annotations
 
 import functools
-import inspect
+import sys
+import types
 from typing import Any, Callable
 
 from argus import _native
 
+# Flags of a function's code, as the interpreter has them. The module `inspect` names them too, but takes
+# half as long to import as all of this package.
+VARARGS = 0x04
+_GENERATOR = 0x20
+_COROUTINE = 0x80
+_ASYNC_GENERATOR = 0x200
+
+
+def _flags(function: Any) -> int:
+    if isinstance(function, types.MethodType):
+        function = function.__func__
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, types.MethodType):
+        function = function.__func__
+    code = getattr(function, "__code__", None)
+    return code.co_flags if isinstance(code, types.CodeType) else 0
+
+
+def _is_marked(function: Any) -> bool:
+    """Whether the program says that it is a coroutine function; to do so it has imported ``inspect``."""
+    inspect = sys.modules.get("inspect")
+    return inspect is not None and bool(inspect.iscoroutinefunction(function))
+
 
 def for_kind(function: Callable[..., Any], native: Any) -> Any:
     """What stands for ``function`` in the program: ``native`` itself when it runs in one go."""
-    if inspect.iscoroutinefunction(function):
+    flags = _flags(function)
+    if flags & _COROUTINE or _is_marked(function):
         wrap = _coroutine
-    elif inspect.isasyncgenfunction(function):
+    elif flags & _ASYNC_GENERATOR:
         wrap = _async_generator
-    elif inspect.isgeneratorfunction(function):
+    elif flags & _GENERATOR:
         wrap = _generator
     else:
         return native

@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::args::TimeArgs;
 use crate::exit::Exit;
 use crate::logs::Line;
+use crate::logs::templates::{self, Template};
 use crate::metrics::{Metric, Sample};
 use crate::open::open_store;
 use crate::output::{self, grouped};
@@ -34,7 +35,8 @@ const PAGE: usize = 1_000;
 
 /// Write everything stored as JSON, one object a line
 ///
-/// Every line has a "kind": run, span, sample, log, process_event, metric, session, session_event.
+/// Every line has a "kind": run, span, sample, log, log_template, process_event, metric, session,
+/// session_event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -197,6 +199,11 @@ impl<'a, W: Write> Export<'a, W> {
             |page| store.logs(&filter.clone().into(), page),
             |export, row| export.record("log", row.id, Line::from(row)),
         )?;
+        for template in store.log_templates()? {
+            if templates::touches(&template, self.time) {
+                self.record("log_template", template.id, Template::from(&template))?;
+            }
+        }
         self.pages(
             |page| store.process_events(&filter, page),
             |export, row| export.record("process_event", row.id, ProcessEvent::from(row)),

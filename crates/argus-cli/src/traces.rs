@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use argus_model::paths::DataDir;
+use argus_model::trace::span_id;
 use argus_observe::platform::{Signal, Signals};
 use argus_store::batch::Status;
 use argus_store::query::{SpanFilter, StoredSpan};
@@ -108,6 +109,8 @@ pub(crate) struct Span<'a> {
     interrupted: bool,
     producer: String,
     number: u64,
+    /// By which other programs know it (W3C Trace Context).
+    span_id: String,
     parent: Option<u64>,
 }
 
@@ -133,6 +136,7 @@ impl<'a> From<&'a StoredSpan> for Span<'a> {
             interrupted: span.interrupted,
             producer: span.key.producer.to_string(),
             number: span.key.number.0,
+            span_id: format!("{:016x}", span_id(span.key.producer.nonce, span.key.number)),
             parent: (!span.parent.is_none()).then_some(span.parent.0),
         }
     }

@@ -65,8 +65,8 @@ impl SpanGuard {
         let before = thread.current();
         let mut within = before;
         if before.is_recorded() {
-            let number = start(thread, name.definition(), before.number(), values);
-            within = Current::span(number);
+            let number = start(thread, name.definition(), before, values);
+            within = before.child(number);
             if !number.is_none() {
                 thread.replace(within);
             }
@@ -85,7 +85,7 @@ impl SpanGuard {
 fn start(
     thread: Thread,
     name: &'static Definition,
-    parent: SpanNumber,
+    at: Current,
     values: &[Captured<'_>],
 ) -> SpanNumber {
     let mut fields = Small::new();
@@ -94,8 +94,8 @@ fn start(
         .enumerate()
         .try_for_each(|(index, value)| value.push(&mut fields, packed_parameter_key(index)?));
     match all {
-        Some(()) => thread.span_start_small(name, parent, &fields),
-        None => thread.span_start(name, parent, |out| {
+        Some(()) => thread.span_start_small(name, at, &fields),
+        None => thread.span_start(name, at, |out| {
             for (index, value) in (0..).zip(values) {
                 encode_parameter_key(out, index)?;
                 value.encode(out)?;

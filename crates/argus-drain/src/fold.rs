@@ -15,7 +15,7 @@ use argus_model::time::ClockAnchor;
 use argus_model::{Kind, Monotonic, NameKind, NameText, ProducerId, SpanKey, SpanNumber};
 use argus_spool::read::{Phase, RawRecord};
 use argus_store::batch::{
-    Batch, GapRow, LedgerDelta, LogFile, OpenSpan, Parent, ProducerRow, RunKey, SessionEventRow,
+    Batch, GapRow, LedgerDelta, LogFile, OpenSpan, Parent, ProducerRow, RemoteParentRow, RunKey,
     SpanRow, Status, Subject, Thread,
 };
 
@@ -176,7 +176,7 @@ impl Fold {
             }
             Record::LogFile(number, info) => {
                 let file = LogFile {
-                    path: info.path.to_owned(),
+                    path: info.path.into(),
                     device: info.device,
                     inode: info.inode,
                     born_ns: info.born_ns,
@@ -301,20 +301,17 @@ impl Fold {
                 Some(open) => captured::add(&mut open.arguments, fields, &open.name),
                 None => self.could_not_store(),
             },
-            // Remote contexts have no table yet.
-            Record::RemoteParent { .. } => self.could_not_store(),
-            Record::SessionEvent {
-                at,
-                session,
-                event_type,
-                data,
+            Record::RemoteParent {
+                number,
+                trace,
+                parent,
             } => {
-                batch.session_events.push(SessionEventRow {
-                    session: session.to_owned(),
-                    producer: self.producer,
-                    at: clock.wall(at),
-                    event_type: event_type.to_owned(),
-                    data: data.to_owned(),
+                let began = self.open.get(&number).map(|open| open.started_at);
+                batch.remote_parents.push(RemoteParentRow {
+                    key: self.key(number),
+                    at: began.unwrap_or(clock.now),
+                    trace: u128::from_be_bytes(trace),
+                    parent,
                 });
             }
             other => self.store_observed(&other, chunk, clock, batch),

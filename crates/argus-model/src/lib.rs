@@ -19,6 +19,7 @@ pub mod paths;
 pub mod record;
 pub mod session;
 pub mod time;
+pub mod trace;
 pub mod value;
 
 pub use death::Death;
@@ -28,4 +29,5 @@ pub use measure::{Measure, Measures};
 pub use name::{NameKind, NameNumber, NameText};
 pub use record::{Kind, Record};
 pub use time::{Monotonic, Timestamp};
+pub use trace::TraceContext;
 pub use value::Value;

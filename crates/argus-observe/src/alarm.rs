@@ -32,7 +32,7 @@ use lines::Lines;
 
 pub use command::{Commands, Finished, MAX_RUNNING, NotStarted, Outcome, TIMEOUT};
 pub use level::{CLEAR_SHARE, Change, Hold, Level, NotAHold, NotAThreshold, Threshold};
-pub use lines::{LinePatterns, LineRate, NotAPattern};
+pub use lines::{LinePatterns, LineRate};
 
 /// How long CPU must be above its threshold unless the user says otherwise: three readings at the
 /// usual interval of five seconds, so that starting up or one large request is no alert.

@@ -13,7 +13,7 @@
 //! - what its log files say ([`tail`]) and its unit tells the journal ([`journal`]), and, for a program started for the purpose, what it prints
 //!   ([`child`]); what a line of either means, which lines belong together, and what of them is secret
 //!   ([`parse`]);
-//! - when a person should be told of it ([`alarm`]).
+//! - when a person should be told of it ([`alarm`]), by expressions of that person's ([`expression`]).
 //!
 //! What only the program's people know how to find out, their own programs tell ([`plugin`]).
 //!
@@ -29,6 +29,7 @@ pub mod argv;
 pub mod births;
 pub mod child;
 pub mod exit;
+pub mod expression;
 pub mod family;
 pub mod journal;
 pub mod line;

@@ -115,8 +115,8 @@ pub enum Told<'a> {
         key: u64,
         /// Reading begins behind so many bytes.
         offset: u64,
-        /// The file, for whoever wants to know what stands before.
-        file: &'a File,
+        /// The file, for whoever wants to know what stands before; none for what is no file.
+        file: Option<&'a File>,
     },
     /// A line.
     Line(FileLine<'a>),

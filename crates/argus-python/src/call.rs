@@ -29,17 +29,17 @@ pub(crate) unsafe extern "C" fn call(
         let monitored = &*this.cast::<Monitored>();
         let plan = &*monitored.plan;
         let before = context::here(thread);
-        if !before.is_recorded() || (before.is_none() && !plan.sampler.next_is_recorded()) {
+        if !before.is_recorded() || (before.begins_a_trace() && !plan.sampler.next_is_recorded()) {
             return call_unrecorded(thread, monitored, before, args, flagged_count, keywords);
         }
         pressure::look(plan);
         let passed = Arguments::of(args, flagged_count, keywords);
-        let number = record::start(thread, plan, before.number(), passed);
+        let number = record::start(thread, plan, before, passed);
         // Without a number the start was lost; what is called inside then hangs on our parent.
         let within = if number.is_none() {
             before
         } else {
-            Current::span(number)
+            before.child(number)
         };
         let place = thread.replace(within);
         let result = object::call(monitored.function, args, flagged_count, keywords);

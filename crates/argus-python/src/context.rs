@@ -3,7 +3,12 @@
 //! While a monitored coroutine runs, the thread is in its span. Between its steps the thread belongs
 //! to other tasks, so the span is also kept in a `ContextVar`, from which the tasks it creates (and
 //! `asyncio.to_thread`) inherit it. Of both places the one opened later is right.
+//!
+//! Spans that end by hand are kept there, too: they end in any order and anywhere, so nobody could
+//! put back what was there before. Each place knows the one around it, and places that were left are
+//! passed over when the variable is read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use argus_client::current::{Current, Thread};
@@ -13,7 +18,50 @@ use pyo3::sync::PyOnceLock;
 
 /// A place in a context.
 #[pyclass(frozen)]
-struct Place(Current);
+struct Place(Arc<Spot>);
+
+/// A span, and the one that was open around it in the same context.
+pub(crate) struct Spot {
+    span: Current,
+    left: AtomicBool,
+    outer: Option<Arc<Self>>,
+}
+
+impl Spot {
+    fn new(span: Current, outer: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self {
+            span,
+            left: AtomicBool::new(false),
+            outer,
+        })
+    }
+
+    /// The span.
+    pub(crate) fn span(&self) -> Current {
+        self.span
+    }
+
+    /// Ends its time as the current one, wherever it is. True the first time.
+    pub(crate) fn leave(&self) -> bool {
+        !self.left.swap(true, Ordering::Relaxed)
+    }
+
+    fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+}
+
+/// One by one: a program may leave any number of spans open inside each other.
+impl Drop for Spot {
+    fn drop(&mut self) {
+        let mut outer = self.outer.take();
+        while let Some(spot) = outer {
+            outer = Arc::try_unwrap(spot)
+                .ok()
+                .and_then(|mut spot| spot.outer.take());
+        }
+    }
+}
 
 static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Until a context was used for the first time, looking there would be a waste.
@@ -38,9 +86,12 @@ pub(crate) unsafe fn here(thread: Thread) -> Current {
 
 #[cold]
 fn in_context(py: Python<'_>) -> Current {
-    let Some(variable) = VARIABLE.get(py) else {
-        return Current::NONE;
-    };
+    spot(py).map_or(Current::NONE, |spot| spot.span.of_this_life())
+}
+
+/// The innermost place of the calling context that was not left.
+fn spot(py: Python<'_>) -> Option<Arc<Spot>> {
+    let variable = VARIABLE.get(py)?;
     let mut value = std::ptr::null_mut();
     let none = std::ptr::null_mut();
     // SAFETY: the variable is a context variable; the answer is a new reference or null.
@@ -50,12 +101,32 @@ fn in_context(py: Python<'_>) -> Current {
         }
         Bound::from_owned_ptr_or_opt(py, value)
     };
-    let place = value.and_then(|value| value.cast_into::<Place>().ok());
-    place.map_or(Current::NONE, |place| place.get().0.of_this_life())
+    let place = value?.cast_into::<Place>().ok()?;
+    let mut spot = &place.get().0;
+    while spot.is_left() {
+        spot = spot.outer.as_ref()?;
+    }
+    Some(Arc::clone(spot))
 }
 
 /// Puts the calling context into `place`.
 pub(crate) fn enter(py: Python<'_>, place: Current) -> PyResult<Token> {
+    set(py, Spot::new(place, None))
+}
+
+/// A place that is nobody's to go to: of a span that is not recorded.
+pub(crate) fn nowhere() -> Arc<Spot> {
+    Spot::new(Current::unsampled(), None)
+}
+
+/// Puts the calling context into `place` until that is left.
+pub(crate) fn stay(py: Python<'_>, place: Current) -> PyResult<Arc<Spot>> {
+    let spot = Spot::new(place, spot(py));
+    set(py, Arc::clone(&spot))?;
+    Ok(spot)
+}
+
+fn set(py: Python<'_>, spot: Arc<Spot>) -> PyResult<Token> {
     let variable = VARIABLE.get_or_try_init(py, || -> PyResult<_> {
         // SAFETY: the name is NUL-terminated; the answer is a new reference or null.
         unsafe {
@@ -63,7 +134,7 @@ pub(crate) fn enter(py: Python<'_>, place: Current) -> PyResult<Token> {
             Ok(Bound::from_owned_ptr_or_err(py, variable)?.unbind())
         }
     })?;
-    let value = Bound::new(py, Place(place))?;
+    let value = Bound::new(py, Place(spot))?;
     USED.store(true, Ordering::Relaxed);
     // SAFETY: both are alive; the answer is a new reference or null.
     unsafe {

@@ -19,10 +19,13 @@
 
 mod arguments;
 mod call;
+mod carry;
 mod context;
 mod emit;
 mod failure;
 mod foreign;
+mod handle;
+mod log;
 mod monitored;
 mod object;
 mod plan;
@@ -40,11 +43,17 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
+    use crate::carry::{Below, Carried, here, is_unrecorded, leave, traceparent};
+    #[pymodule_export]
     use crate::emit::{configure, disabled, flush, metric, new_session_id, session_event, stats};
+    #[pymodule_export]
+    use crate::handle::{Handle, start};
+    #[pymodule_export]
+    use crate::log::log;
     #[pymodule_export]
     use crate::monitored::monitor;
     #[pymodule_export]
-    use crate::span::Span;
+    use crate::span::{Span, span_of_group};
     #[pymodule_export]
     use crate::steps::{OpenSpan, Steps};
 }

@@ -3,7 +3,7 @@
 use argus_model::codec::{Packed, Small};
 use argus_model::record::OutcomeHead;
 use argus_model::{Monotonic, SpanNumber};
-use argus_spool::{Thread, Weight, span_end};
+use argus_spool::{Current, Thread, Weight, span_end};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -33,14 +33,14 @@ pub(crate) enum Trace {
 pub(crate) unsafe fn start(
     thread: Thread,
     plan: &Plan,
-    parent: SpanNumber,
+    at: Current,
     arguments: Arguments<'_>,
 ) -> SpanNumber {
     let mut fields = Small::new();
     match arguments.push_small(plan, &mut fields) {
-        Some(()) => thread.span_start_small(plan.definition, parent, &fields),
+        Some(()) => thread.span_start_small(plan.definition, at, &fields),
         // SAFETY: as demanded of the caller.
-        None => unsafe { start_large(thread, plan, parent, arguments) },
+        None => unsafe { start_large(thread, plan, at, arguments) },
     }
 }
 
@@ -48,17 +48,17 @@ pub(crate) unsafe fn start(
 unsafe fn start_large(
     thread: Thread,
     plan: &Plan,
-    parent: SpanNumber,
+    at: Current,
     arguments: Arguments<'_>,
 ) -> SpanNumber {
     if arguments.are_direct(plan) {
-        return thread.span_start(plan.definition, parent, |out| {
+        return thread.span_start(plan.definition, at, |out| {
             arguments.encode_direct(plan, out)
         });
     }
     // SAFETY: as demanded of the caller.
     let fields = arguments.encode_prepared(unsafe { Python::assume_attached() }, plan);
-    thread.span_start(plan.definition, parent, |out| out.bytes(fields.bytes()))
+    thread.span_start(plan.definition, at, |out| out.bytes(fields.bytes()))
 }
 
 /// Ends the span of a call that returned `result`.
@@ -168,10 +168,9 @@ pub(crate) unsafe fn fail_alone(plan: &Plan, began: Monotonic, arguments: Argume
         let py = Python::assume_attached();
         let raised = Raised::take();
         let fields = arguments.encode_prepared(py, plan);
-        let number =
-            Thread::mine().span_start_at(plan.definition, SpanNumber::NONE, began, |out| {
-                out.bytes(fields.bytes())
-            });
+        let number = Thread::mine().span_start_at(plan.definition, Current::NONE, began, |out| {
+            out.bytes(fields.bytes())
+        });
         end_failed(py, plan, number, Trace::Unsampled, &raised);
         raised.put_back();
     }

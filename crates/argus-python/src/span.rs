@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use argus_client::current::{self, Current, Thread};
 use argus_model::record::OutcomeHead;
-use argus_model::{NameKind, SpanNumber};
-use argus_spool::{Weight, span_end, span_start};
+use argus_model::{NameKind, NameText, SpanNumber};
+use argus_spool::{Definition, Weight, span_end, span_start};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -17,6 +17,7 @@ use crate::failure::exception_text;
 #[pyclass(frozen, name = "span", module = "argus", weakref)]
 pub struct Span {
     name: String,
+    group: Option<String>,
     fields: Option<Py<PyDict>>,
     open: Mutex<Vec<Open>>,
 }
@@ -35,6 +36,7 @@ impl Span {
     fn new(name: String, fields: Option<Py<PyDict>>) -> Self {
         Self {
             name,
+            group: None,
             fields,
             open: Mutex::default(),
         }
@@ -54,15 +56,17 @@ impl Span {
             return Ok(this.clone());
         }
         let space = fields(span.fields.as_ref().map(|fields| fields.bind(py)))?;
-        let name = argus_client::name::plain(NameKind::Span, &span.name);
-        let number = span_start(name, before.number(), |out| out.bytes(space.bytes()));
-        let within = Current::span(number);
+        let name = definition(&span.name, span.group.as_deref());
+        let number = span_start(name, before, |out| out.bytes(space.bytes()));
+        let within = before.child(number);
         let mut token = None;
+        // Not where this is: that may be known from the context, which outlives this block.
+        let mut before = before;
         if number != SpanNumber::NONE {
             if context::in_event_loop(py) {
                 token = Some(context::enter(py, within)?);
             } else {
-                current::replace(within);
+                before = current::replace(within);
             }
         }
         span.note(Open {
@@ -80,16 +84,13 @@ impl Span {
         exception: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> bool {
-        let opened = self
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        // SAFETY: `py` proves that the thread is attached.
+        let here = unsafe { context::here(Thread::mine()) };
         let Some(Open {
             within,
             before,
             token,
-        }) = opened
+        }) = self.left_from(here)
         else {
             return false;
         };
@@ -126,7 +127,34 @@ impl Span {
     }
 }
 
+/// A span in a process group.
+#[pyfunction]
+pub fn span_of_group(name: String, group: Option<String>, fields: Option<Py<PyDict>>) -> Span {
+    Span {
+        name,
+        group,
+        fields,
+        open: Mutex::default(),
+    }
+}
+
+/// The definition of a span's name in a process group.
+pub(crate) fn definition(name: &str, group: Option<&str>) -> &'static Definition {
+    argus_client::name::interned(&NameText {
+        group: group.map(str::to_owned),
+        ..NameText::plain(NameKind::Span, name)
+    })
+}
+
 impl Span {
+    /// The entry that ends now: several threads or tasks may be inside at once, and each ends its own.
+    fn left_from(&self, here: Current) -> Option<Open> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = open.len().checked_sub(1)?;
+        let mine = open.iter().rposition(|entry| entry.within == here);
+        Some(open.remove(mine.unwrap_or(last)))
+    }
+
     fn note(&self, open: Open) {
         self.open
             .lock()

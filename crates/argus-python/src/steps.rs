@@ -60,14 +60,14 @@ impl OpenSpan {
         let began = argus_spool::monotonic_now();
         let within = if before.is_quiet() {
             before
-        } else if !before.is_recorded() || (before.is_none() && !plan.sampler.next_is_recorded()) {
+        } else if !before.is_recorded()
+            || (before.begins_a_trace() && !plan.sampler.next_is_recorded())
+        {
             Current::unsampled()
         } else {
             let flat = Flat::of(py, &arguments, keywords.as_ref());
             // SAFETY: the thread is attached.
-            Current::span(unsafe {
-                record::start(Thread::mine(), plan, before.number(), flat.arguments())
-            })
+            before.child(unsafe { record::start(Thread::mine(), plan, before, flat.arguments()) })
         };
         let monitored = monitored.unbind();
         Ok(Self {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use argus_model::record::{OutcomeHead, encode_parameter_key};
 use argus_model::value::encode_int;
-use argus_model::{NameKind, NameText, SpanNumber};
+use argus_model::{NameKind, NameText};
 use argus_spool::read::{ChunkReader, Producer, chunks, producers};
-use argus_spool::{Weight, define, place, span_end, span_start};
+use argus_spool::{Current, Weight, define, place, span_end, span_start};
 
 fn release_everything() {
     let place = place::from_environment().expect("a place is set");
@@ -40,7 +40,7 @@ fn main() {
     for round in 0..12_i64 {
         let start = Instant::now();
         for call in 0..i64::from(CALLS) {
-            let span = span_start(name, SpanNumber::NONE, |out| {
+            let span = span_start(name, Current::NONE, |out| {
                 encode_parameter_key(out, 0)?;
                 encode_int(out, call)?;
                 encode_parameter_key(out, 1)?;

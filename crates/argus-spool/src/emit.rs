@@ -2,12 +2,13 @@
 
 use argus_model::codec::{Encoder, Full, Small};
 use argus_model::record::{OutcomeHead, span_end_head, span_start_head};
-use argus_model::{Kind, Monotonic, SpanNumber};
+use argus_model::{Kind, Monotonic, Record, SpanNumber};
 
 use crate::definition::Definition;
 use crate::fork::page;
 use crate::monotonic_now;
-use crate::thread::{Refused, Thread};
+use crate::remote;
+use crate::thread::{Current, Refused, Thread};
 
 /// Which part of the disk budget a record may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,17 +71,17 @@ impl Thread {
             .unwrap_or_else(|refused| lose(refused, weight))
     }
 
-    /// Opens a span now. `fields` writes its arguments as key-value pairs.
+    /// Opens a span now, at this place. `fields` writes its arguments as key-value pairs.
     ///
     /// The answer is [`SpanNumber::NONE`] when nothing was recorded.
     #[inline]
     pub fn span_start(
         self,
         name: &'static Definition,
-        parent: SpanNumber,
+        at: Current,
         fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
     ) -> SpanNumber {
-        self.open_span(name, parent, None, fields)
+        self.open_span(name, at, None, fields)
     }
 
     /// [`Thread::span_start`] with fields that are at hand: the least that a span can cost.
@@ -88,59 +89,86 @@ impl Thread {
     pub fn span_start_small(
         self,
         name: &'static Definition,
-        parent: SpanNumber,
+        at: Current,
         fields: &Small,
     ) -> SpanNumber {
+        let parent = at.number();
         let written = self.write(|pen| {
-            let number = pen.span_number();
-            let appended = pen.append_small(Kind::SpanStart, Some(name), fields, |at| {
-                span_start_head(name.number(), number, parent, at)
+            let number = pen.span_number(parent);
+            let appended = pen.append_small(Kind::SpanStart, Some(name), fields, |now| {
+                span_start_head(name.number(), number, parent, now)
             });
             appended.number(number)
         });
-        written.unwrap_or_else(|refused| {
+        let number = written.unwrap_or_else(|refused| {
             lose(refused, Weight::Normal);
             SpanNumber::NONE
-        })
+        });
+        if at.is_remote() {
+            self.tell_remote_parent(at, number);
+        }
+        number
     }
 
-    /// Records the start of a span that began at `at`, once it turned out to be worth recording. It
+    /// Records the start of a span that `began` earlier, once it turned out to be worth recording. It
     /// is told because of an error, and has the errors' reserve.
     pub fn span_start_at(
         self,
         name: &'static Definition,
-        parent: SpanNumber,
-        at: Monotonic,
+        at: Current,
+        began: Monotonic,
         fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
     ) -> SpanNumber {
-        self.open_span(name, parent, Some(at), fields)
+        self.open_span(name, at, Some(began), fields)
     }
 
     #[inline]
     fn open_span(
         self,
         name: &'static Definition,
-        parent: SpanNumber,
+        at: Current,
         began: Option<Monotonic>,
         mut fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
     ) -> SpanNumber {
+        let parent = at.number();
         let weight = match began {
             None => Weight::Normal,
             Some(_) => Weight::Error,
         };
         let written = self.write(|pen| {
-            let number = pen.span_number();
+            let number = pen.span_number(parent);
             let appended = pen.append(Kind::SpanStart, weight, &[name], |out, now| {
-                let at = began.unwrap_or(now);
-                span_start_head(name.number(), number, parent, at).encode(out)?;
+                let began = began.unwrap_or(now);
+                span_start_head(name.number(), number, parent, began).encode(out)?;
                 fields(out)
             });
             appended.number(number)
         });
-        written.unwrap_or_else(|refused| {
+        let number = written.unwrap_or_else(|refused| {
             lose(refused, weight);
             SpanNumber::NONE
-        })
+        });
+        if at.is_remote() {
+            self.tell_remote_parent(at, number);
+        }
+        number
+    }
+
+    /// Records that a span's parent is in another program.
+    #[cold]
+    fn tell_remote_parent(self, at: Current, number: SpanNumber) {
+        let context = remote::recall(at.root());
+        let Some(context) = context.filter(|_| !number.is_none()) else {
+            return;
+        };
+        let record = Record::RemoteParent {
+            number,
+            trace: context.trace.to_be_bytes(),
+            parent: context.span,
+        };
+        self.append(record.kind(), Weight::Normal, &[], |out, _| {
+            record.encode(out)
+        });
     }
 
     /// Ends a span now. `body` writes what `head` announces, in the order result value, exception
@@ -234,10 +262,10 @@ pub fn offer(
 #[inline]
 pub fn span_start(
     name: &'static Definition,
-    parent: SpanNumber,
+    at: Current,
     fields: impl FnMut(&mut Encoder<'_>) -> Result<(), Full>,
 ) -> SpanNumber {
-    Thread::mine().span_start(name, parent, fields)
+    Thread::mine().span_start(name, at, fields)
 }
 
 /// [`Thread::span_end`] for the calling thread.

@@ -124,6 +124,7 @@ pub mod place;
 pub mod probe;
 mod process;
 pub mod read;
+pub mod remote;
 pub mod starter;
 mod thread;
 mod writer;

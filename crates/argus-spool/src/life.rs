@@ -11,5 +11,8 @@ use crate::fork::page;
 /// and must be neither ended nor named as a parent.
 #[inline]
 pub fn life() -> usize {
-    page().map_or(0, |page| page.process.load(Ordering::Relaxed).addr())
+    // Whoever finds an earlier life's number looks at its record, see `remote`.
+    page().map_or(0, |page| {
+        page.process.load(Ordering::Relaxed).expose_provenance()
+    })
 }

@@ -16,12 +16,15 @@ use argus_model::record::LossReason;
 
 use crate::fork;
 use crate::life;
+use crate::remote;
 use crate::writer::{self, Attached, Writer};
 
 /// What a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Current {
     number: SpanNumber,
+    /// What the trace begins with: the number of a span, or the key of a parent in another program.
+    root: u64,
     life: usize,
 }
 
@@ -32,36 +35,57 @@ impl Current {
     /// In no span.
     pub const NONE: Self = Self {
         number: SpanNumber::NONE,
+        root: 0,
         life: 0,
     };
 
-    /// The span with this number, which this process has just opened.
+    /// The span with this number, which this process has just opened here.
     #[inline]
-    pub fn span(number: SpanNumber) -> Self {
+    #[must_use]
+    pub fn child(self, number: SpanNumber) -> Self {
+        let root = if self.root == 0 { number.0 } else { self.root };
         Self {
             number,
+            root,
             life: life(),
+        }
+    }
+
+    /// Below a parent in another program.
+    pub(crate) fn below(key: u64) -> Self {
+        Self {
+            root: key,
+            ..Self::NONE
         }
     }
 
     /// In a trace that is not recorded.
     #[inline]
     pub fn unsampled() -> Self {
-        Self::span(UNSAMPLED)
+        Self::NONE.child(UNSAMPLED)
     }
 
     /// In code that the recorder runs itself, such as a serializer: nothing there is recorded.
     #[inline]
     pub fn quiet() -> Self {
-        Self::span(QUIET)
+        Self::NONE.child(QUIET)
     }
 
-    /// The same place, or none when it belongs to the process that this one was forked from.
+    /// The same place; seen from a forked child, a span of its parent is a parent in another program.
     #[inline]
     #[must_use]
     pub fn of_this_life(self) -> Self {
-        if self.is_of_this_life() {
+        if self.is_none() || self.is_of_this_life() {
             self
+        } else {
+            self.of_another_life()
+        }
+    }
+
+    #[cold]
+    fn of_another_life(self) -> Self {
+        if self.is_recorded() && self.life != 0 {
+            remote::below_ancestor(self)
         } else {
             Self::NONE
         }
@@ -95,12 +119,36 @@ impl Current {
         self.number == QUIET
     }
 
+    /// Whether the parent of what opens here is in another program.
+    #[inline]
+    pub fn is_remote(self) -> bool {
+        self.number.is_none() && self.root != 0
+    }
+
+    /// Whether a trace begins with what opens here, so that it is to be decided whether to record it.
+    #[inline]
+    pub fn begins_a_trace(self) -> bool {
+        self.number.is_none() && self.root == 0
+    }
+
+    pub(crate) fn root(self) -> u64 {
+        self.root
+    }
+
+    pub(crate) fn life(self) -> usize {
+        self.life
+    }
+
     /// The later opened of two places that the same thread is in, for programs that keep one in the
-    /// thread and one in a task.
+    /// thread, this, and one in a task.
     #[inline]
     #[must_use]
     pub fn inner(self, other: Self) -> Self {
-        // A thread is given rising numbers, and the two marks are above all of them.
+        // What is opened below a parent in another program shares its root, and only that is inside it.
+        if other.is_remote() && self.root != other.root {
+            return other;
+        }
+        // A span has a higher number than its parent, and the two marks are above all of them.
         if other.number > self.number {
             other
         } else {
@@ -164,7 +212,18 @@ impl Thread {
     /// Where the thread is.
     #[inline]
     pub fn current(self) -> Current {
-        self.desk().current.get().of_this_life()
+        let place = self.desk().current.get();
+        if place.is_none() || place.is_of_this_life() {
+            return place;
+        }
+        self.moved_by_fork(place)
+    }
+
+    #[cold]
+    fn moved_by_fork(self, place: Current) -> Current {
+        let here = place.of_this_life();
+        self.desk().current.set(here);
+        here
     }
 
     /// Puts the thread elsewhere; answers where it was.

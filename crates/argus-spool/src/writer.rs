@@ -517,10 +517,11 @@ impl Writer {
         Appended::Lost
     }
 
-    /// A span number that no other thread of the process has had.
+    /// A span number that no other thread of the process has had, above the parent's: of two places
+    /// that one thread is in, the one with the higher number is inside the other.
     #[inline]
-    pub(crate) fn span_number(&mut self) -> SpanNumber {
-        if self.next_span == self.last_span {
+    pub(crate) fn span_number(&mut self, parent: SpanNumber) -> SpanNumber {
+        if self.next_span == self.last_span || parent.0 > self.next_span {
             self.next_span = self.process.span_block(SPAN_BLOCK);
             self.last_span = self.next_span + SPAN_BLOCK;
         }

@@ -182,6 +182,19 @@ pub struct SampleRow {
     pub measures: Measures,
 }
 
+/// A span's parent is in another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteParentRow {
+    /// The span.
+    pub key: SpanKey,
+    /// When it began.
+    pub at: Timestamp,
+    /// The trace's id (W3C Trace Context).
+    pub trace: u128,
+    /// The parent's id within it.
+    pub parent: u64,
+}
+
 /// A log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRow {
@@ -192,7 +205,7 @@ pub struct LogRow {
     /// The line as it was.
     pub line: String,
     /// The file it stood in.
-    pub path: Option<String>,
+    pub path: Option<Arc<str>>,
     /// `file`, `stdout`, `stderr` or `logger`.
     pub source: &'static str,
     /// Severity, where known.
@@ -230,7 +243,7 @@ pub struct LogMeaning {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct LogFile {
     /// The path that is followed.
-    pub path: String,
+    pub path: Arc<str>,
     /// Device number.
     pub device: u64,
     /// Inode number.
@@ -455,6 +468,8 @@ pub struct Batch {
     pub opened: Vec<OpenSpan>,
     /// Spans that ended; one that stood among the open ones leaves them.
     pub ended: Vec<SpanRow>,
+    /// What spans say of parents in other programs.
+    pub remote_parents: Vec<RemoteParentRow>,
     /// Readings of CPU, memory, threads.
     pub samples: Vec<SampleRow>,
     /// Log lines.
@@ -497,6 +512,7 @@ impl Batch {
         self.producers.is_empty()
             && self.opened.is_empty()
             && self.ended.is_empty()
+            && self.remote_parents.is_empty()
             && self.samples.is_empty()
             && self.logs.is_empty()
             && self.log_positions.is_empty()

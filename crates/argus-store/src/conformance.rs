@@ -8,6 +8,7 @@ pub(crate) mod fixture;
 mod logs;
 mod observed;
 mod pages;
+mod remote;
 mod retention;
 mod runs;
 mod sessions;
@@ -85,6 +86,9 @@ laws! {
         rows_of_an_undescribed_producer_are_not_hidden,
         a_producer_is_remembered_with_what_was_drained,
         captured_text_that_is_not_json_is_left_out;
+    remote:
+        parents_in_other_programs_are_found_by_trace_parent_and_span,
+        a_parent_in_another_program_is_told_once;
     pages:
         paging_newest_first_loses_and_doubles_nothing,
         paging_oldest_first_loses_and_doubles_nothing,

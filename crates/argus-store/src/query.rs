@@ -5,6 +5,7 @@
 //! paging deep costs no more than the first page. No query holds a transaction over 100 ms.
 
 mod logs;
+mod remote;
 mod which;
 
 use std::ops::ControlFlow;
@@ -20,6 +21,7 @@ use crate::error::ReadError;
 
 pub(crate) use logs::words_from;
 pub use logs::{LogFilter, StoredLog, StoredLogPosition, StoredLogTemplate};
+pub use remote::{RemoteParents, StoredRemoteParent};
 pub use which::{ChosenRun, WhichRun};
 
 /// Which end of a listing comes first.
@@ -548,6 +550,14 @@ pub trait Store: Send {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<StoredStack>, ReadError>;
+
+    /// Spans with parents in other programs, those that began last first, at most `limit`. Cost: a search
+    /// in an index.
+    fn remote_parents(
+        &self,
+        which: RemoteParents,
+        limit: usize,
+    ) -> Result<Vec<StoredRemoteParent>, ReadError>;
 
     /// Statistics per function over whole minutes that touch `time`, by total time, largest first.
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError>;

@@ -11,7 +11,11 @@ use unicode_width::UnicodeWidthChar;
 
 /// `text` without control and bidi characters. Borrows when there is nothing to change.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_harmful) {
+    // Nearly all text is of printable ASCII, which is told without decoding it.
+    let is_plain = text
+        .bytes()
+        .fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
+    if is_plain || !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().filter_map(harmless).collect())

@@ -7,17 +7,19 @@
 mod values;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use argus_observe::alarm::{Hold, Rules, Threshold};
+use argus_model::Level;
+use argus_observe::alarm::{Hold, LineRate, Rules, Threshold};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::observers::Interval;
 use super::plan::{Plan, StackRate, Whom};
-use super::reading::{From, Reading};
-use values::{Words, typed};
+use super::reading::{From, Reading, Wanted};
+use values::{Correlate, Patterns, Words, typed};
 
 /// What is watched, each under a name of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +119,9 @@ struct File {
     from: Option<From>,
     parse_logs: Option<bool>,
     mask: Option<bool>,
+    mask_names: Option<Vec<String>>,
+    correlate: Option<Correlate>,
+    lines_per_second: Option<NonZeroU32>,
     pss: Option<bool>,
     threads: Option<bool>,
     #[serde(default)]
@@ -146,6 +151,9 @@ struct Options {
     from: Option<From>,
     parse_logs: Option<bool>,
     mask: Option<bool>,
+    mask_names: Option<Vec<String>>,
+    correlate: Option<Correlate>,
+    lines_per_second: Option<NonZeroU32>,
     pss: Option<bool>,
     threads: Option<bool>,
     #[serde(default)]
@@ -163,6 +171,12 @@ struct Alerts {
     memory: Option<Threshold>,
     #[serde(default, deserialize_with = "typed")]
     silence: Option<Threshold>,
+    log: Option<Patterns>,
+    #[serde(default, deserialize_with = "values::level")]
+    level: Option<Level>,
+    lines: Option<NonZeroU32>,
+    #[serde(default, deserialize_with = "typed")]
+    within: Option<Threshold>,
     #[serde(default, rename = "for", deserialize_with = "typed")]
     hold: Option<Hold>,
     command: Option<Words>,
@@ -199,28 +213,18 @@ impl Options {
         let flag = |own: Option<bool>, default: Option<bool>| own.or(default).unwrap_or(false);
         let (own, default) = (&self.alerts, &file.alerts);
         let command = own.command.as_ref().or(default.command.as_ref());
+        let wanted = own.wanted(default);
         Plan {
             whom,
             app_name: Some(self.name.get_ref().clone()),
             logfiles: self.logfiles.iter().map(|path| folder.join(path)).collect(),
             units: self.journal.clone(),
-            reading: Reading {
-                from: self.from.or(file.from).unwrap_or_default(),
-                parse: flag(self.parse_logs, file.parse_logs),
-                mask: flag(self.mask, file.mask).then(Vec::new),
-                ..Reading::default()
-            },
+            reading: self.reading(file, &wanted),
             interval: self.interval.or(file.interval).unwrap_or_default(),
             adaptive: flag(self.adaptive, file.adaptive),
             follow_children: flag(self.follow_children, file.follow_children),
             follow_restarts: flag(self.follow_restarts, file.follow_restarts),
-            alerts: Rules {
-                cpu_percent: own.cpu.or(default.cpu),
-                memory_mb: own.memory.or(default.memory),
-                silence_seconds: own.silence.or(default.silence),
-                hold: own.hold.or(default.hold),
-                ..Rules::default()
-            },
+            alerts: own.rules(default, &wanted),
             alert_command: command.map(|words| words.argv(folder)),
             plugins: self
                 .plugins
@@ -231,6 +235,52 @@ impl Options {
             pss: flag(self.pss, file.pss),
             threads: flag(self.threads, file.threads),
         }
+    }
+
+    fn reading(&self, file: &File, wanted: &Wanted) -> Reading {
+        let names = self.mask_names.as_ref().or(file.mask_names.as_ref());
+        let masks = self.mask.or(file.mask).unwrap_or(names.is_some());
+        let correlate = self.correlate.as_ref().or(file.correlate.as_ref());
+        let lines = self.lines_per_second.or(file.lines_per_second);
+        let parses = self.parse_logs.or(file.parse_logs).unwrap_or(false);
+        Reading {
+            from: self.from.or(file.from).unwrap_or_default(),
+            // Levels are only known of lines that are parsed.
+            parse: parses || wanted.level.is_some(),
+            mask: masks.then(|| names.cloned().unwrap_or_default()),
+            ids: correlate.map_or_else(Vec::new, |correlate| correlate.0.clone()),
+            lines_per_second: lines.map(NonZeroU32::get),
+            alert: wanted.clone(),
+        }
+    }
+}
+
+impl Alerts {
+    /// Which lines are spoken of.
+    fn wanted(&self, default: &Self) -> Wanted {
+        let patterns = self.log.as_ref().or(default.log.as_ref());
+        Wanted {
+            patterns: patterns.map_or_else(Vec::new, |patterns| patterns.0.clone()),
+            level: self.level.or(default.level),
+        }
+    }
+
+    fn rules(&self, default: &Self, wanted: &Wanted) -> Rules {
+        let usual = LineRate::default();
+        let lines = self.lines.or(default.lines);
+        let within = self.within.or(default.within);
+        let rate = LineRate {
+            lines: lines.map_or(usual.lines, NonZeroU32::get),
+            within: within.map_or(usual.within, Threshold::as_seconds),
+        };
+        let others = Rules {
+            cpu_percent: self.cpu.or(default.cpu),
+            memory_mb: self.memory.or(default.memory),
+            silence_seconds: self.silence.or(default.silence),
+            hold: self.hold.or(default.hold),
+            ..Rules::default()
+        };
+        wanted.rules(rate, others)
     }
 }
 

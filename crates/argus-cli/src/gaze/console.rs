@@ -1,35 +1,28 @@
 //! What gaze says: the lines of spec/1, word for word.
 //!
-//! Standard output has a thread of its own. A terminal that is stopped (Ctrl-S) or slow must not
-//! keep anybody from measuring and recording, so lines that it cannot take are left out and counted;
-//! they are recorded all the same. Warnings go to standard error. Text that came from outside loses
-//! its control characters first.
+//! A terminal that is stopped (Ctrl-S) or slow must not keep anybody from measuring and recording, so
+//! lines that it cannot take are left out and counted; they are recorded all the same. Warnings go to
+//! standard error. Text that came from outside loses its control characters first.
 
-use std::fmt::{Display, Write as _, from_fn};
+mod printer;
+
+use std::fmt::{Display, from_fn};
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use argus_model::Measure;
 use argus_observe::platform;
 use argus_observe::sample::Reading;
-use argus_observe::wake::Bell;
 use argus_tui::{format, sanitize};
+
+use printer::Printer;
 
 use super::AppName;
 use super::observers::Interval;
-
-/// Batches of lines that may wait for a slow terminal.
-const WAITING_BATCHES: usize = 64;
-
-/// A batch that has grown so large is handed over at once.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// How much gaze says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +56,7 @@ pub(super) enum Ending {
 
 /// Whom a line is about. While a single process is watched, nobody needs to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Label(Option<String>);
+pub(super) struct Label(Option<Arc<str>>);
 
 impl Label {
     /// For the only process.
@@ -71,7 +64,7 @@ impl Label {
 
     /// For one of several.
     pub(super) fn of(app_name: &str, pid: u32) -> Self {
-        Self(Some(format!("{} {pid}", sanitize(app_name))))
+        Self(Some(format!("{} {pid}", sanitize(app_name)).into()))
     }
 
     /// The word at the beginning of a line, with whom it is about.
@@ -104,43 +97,20 @@ pub(super) struct Summary<'a> {
     pub(super) autopsy: Option<String>,
 }
 
-/// Lines that are printed together.
-#[derive(Debug, Default)]
-struct Batch {
-    text: String,
-    lines: u64,
-}
-
 /// Standard output, without waiting for it.
 pub(super) struct Console {
     detail: Detail,
     /// How many processes lines may be about.
     crowd: Crowd,
-    /// Lines of one passage through the loop: to wake the printer for each of fifty processes'
-    /// lines would cost as much as to measure them.
-    gathered: Mutex<Batch>,
-    batches: SyncSender<Batch>,
-    left_out: AtomicU64,
-    closed: Arc<Bell>,
-    printer: JoinHandle<()>,
+    printer: Printer,
 }
 
 impl Console {
     pub(super) fn open(detail: Detail, crowd: Crowd) -> Result<Self> {
-        let (batches, waiting) = sync_channel(WAITING_BATCHES);
-        let closed = Arc::new(Bell::new()?);
-        let printer = std::thread::spawn({
-            let closed = Arc::clone(&closed);
-            move || print(&waiting, &closed)
-        });
         Ok(Self {
             detail,
             crowd,
-            gathered: Mutex::default(),
-            batches,
-            left_out: AtomicU64::new(0),
-            closed,
-            printer,
+            printer: Printer::start()?,
         })
     }
 
@@ -151,7 +121,7 @@ impl Console {
 
     /// Readable once nobody reads our output any more.
     pub(super) fn closed(&self) -> BorrowedFd<'_> {
-        self.closed.as_fd()
+        self.printer.closed()
     }
 
     /// In verbose mode: on what we stand.
@@ -258,23 +228,16 @@ impl Console {
 
     /// Says the last words and waits until they are out.
     pub(super) fn conclude(self, summary: &Summary<'_>) {
-        let left_out = self.left_out.load(Ordering::Relaxed);
-        if left_out > 0 {
-            self.say(tagged(format_args!(
+        let left_out = self.printer.left_out();
+        let left_out = (left_out > 0).then(|| {
+            tagged(format_args!(
                 "{left_out} lines were not shown, but recorded"
-            )));
-        }
+            ))
+            .to_string()
+        });
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        for line in summary_lines(summary, home.as_deref()) {
-            self.say(line);
-        }
-        // Here waiting is right: nothing is left to be kept from its work.
-        let last = self.gathered.into_inner();
-        let _ = self
-            .batches
-            .send(last.unwrap_or_else(PoisonError::into_inner));
-        drop(self.batches);
-        let _ = self.printer.join();
+        let summary = summary_lines(summary, home.as_deref());
+        self.printer.conclude(left_out.into_iter().chain(summary));
     }
 
     fn verbose(&self, line: impl FnOnce() -> String) {
@@ -284,45 +247,19 @@ impl Console {
     }
 
     fn say(&self, line: impl Display) {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        // Text grows as it must: writing to it does not fail.
-        let _ = writeln!(gathered.text, "{line}");
-        gathered.lines += 1;
-        if gathered.text.len() >= BATCH_BYTES {
-            self.hand_over(std::mem::take(&mut gathered));
-        }
+        self.printer.say(line);
     }
 
-    /// Has everything printed that was said so far.
+    /// Has everything printed that was said so far. To wake the printer for each of fifty processes'
+    /// lines would cost as much as to measure them, so this comes once for a passage through a loop.
     pub(super) fn release(&self) {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        if gathered.lines > 0 {
-            self.hand_over(std::mem::take(&mut gathered));
-        }
-    }
-
-    fn hand_over(&self, batch: Batch) {
-        if let Err(refused) = self.batches.try_send(batch) {
-            let (TrySendError::Full(batch) | TrySendError::Disconnected(batch)) = refused;
-            self.left_out.fetch_add(batch.lines, Ordering::Relaxed);
-        }
+        self.printer.release();
     }
 }
 
 /// A warning, on standard error.
 pub(crate) fn warn(message: &str) {
     let _ = writeln!(io::stderr(), "[Gaze] Warning: {}", sanitize(message));
-}
-
-fn print(batches: &Receiver<Batch>, closed: &Bell) {
-    let mut out = io::stdout().lock();
-    for batch in batches {
-        let written = out.write_all(batch.text.as_bytes());
-        if written.and_then(|()| out.flush()).is_err() {
-            closed.ring();
-            return;
-        }
-    }
 }
 
 fn tagged(text: impl Display) -> impl Display {

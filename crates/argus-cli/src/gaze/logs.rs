@@ -18,7 +18,7 @@ use argus_observe::alarm::{LinePatterns, Rule};
 use argus_observe::journal::Journal;
 use argus_observe::line::{Line, Splitter};
 use argus_observe::platform;
-use argus_observe::tail::Follower;
+use argus_observe::tail::{Follower, Told};
 use argus_observe::wake::{Bell, Chime, wait_any};
 use rustix::io::Errno;
 
@@ -48,14 +48,13 @@ pub(super) struct Voice {
 /// Matches that wait to be asked for: more of them would say no more.
 const MOST_MATCHES: usize = 4_096;
 
-/// Words by which a line speaks of an error, whatever its format.
-const ERRORS: [&[u8]; 6] = [
-    b"error",
-    b"fatal",
-    b"critical",
-    b"panic",
-    b"traceback",
-    b"exception",
+/// Words by which a line speaks of an error, whatever its format: what follows a first letter.
+const ERRORS: [(u8, &[&[u8]]); 5] = [
+    (b'e', &[b"rror", b"xception"]),
+    (b'f', &[b"atal"]),
+    (b'c', &[b"ritical"]),
+    (b'p', &[b"anic"]),
+    (b't', &[b"raceback"]),
 ];
 
 impl Voice {
@@ -149,9 +148,15 @@ impl Voice {
 fn speaks_of_an_error(line: &str) -> bool {
     const LEVEL_WITHIN: usize = 96;
     let head = &line.as_bytes()[..line.len().min(LEVEL_WITHIN)];
-    ERRORS.iter().any(|word| {
-        head.windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word))
+    head.iter().enumerate().any(|(at, byte)| {
+        let first = byte.to_ascii_lowercase();
+        let words = ERRORS.iter().filter(|(letter, _)| *letter == first);
+        let mut rests = words.flat_map(|(_, rests)| *rests);
+        let behind = &head[at + 1..];
+        rests.any(|rest| {
+            let begins = behind.get(..rest.len());
+            begins.is_some_and(|begins| begins.eq_ignore_ascii_case(rest))
+        })
     })
 }
 
@@ -174,7 +179,12 @@ impl<'scope> Reader<'scope> {
         desk: Desk<'scope>,
     ) -> Result<Self> {
         let scribe = Scribe::new(desk.recorder, &plan.reading)?;
-        let memory = plan.reading.memory(desk.data)?;
+        let mut memory = plan.reading.memory(desk.data)?;
+        let journals: Vec<_> = plan
+            .units
+            .iter()
+            .map(|unit| (unit, plan.reading.since(unit, &mut memory)))
+            .collect();
         let start = plan.reading.start();
         let files: Vec<_> = plan
             .logfiles
@@ -193,8 +203,8 @@ impl<'scope> Reader<'scope> {
             let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
             threads.push(scope.spawn(move || read_stdin(scribe, &stop, &voice, desk)));
         }
-        for unit in &plan.units {
-            match Journal::follow(unit) {
+        for (unit, since) in journals {
+            match Journal::follow(unit, since) {
                 Ok(journal) => {
                     let scribe = Scribe::new(desk.recorder, &plan.reading)?;
                     let (voice, stop) = (Arc::clone(&voice), Arc::clone(&stop));
@@ -245,10 +255,11 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 
 /// Records and shows every line until `stop` rings, and then to the files' ends.
 fn read(follower: Follower, mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>) {
-    observers::follow(follower, stop, |told| {
+    let take = |told: Told<'_>| {
         let (subject, label) = voice.speaker();
         scribe.take(&subject, told, |outcome| show(outcome, voice, &label, desk))
-    });
+    };
+    observers::follow(follower, stop, take, || desk.console.release());
 }
 
 /// Records and shows every line of the standard input until it is over or `stop` rings.
@@ -259,7 +270,8 @@ fn read_stdin(mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>
     let mut buffer = vec![0; 64 * 1024];
     let mut each = |line: Line<'_>| {
         let (subject, label) = voice.speaker();
-        scribe.line(&subject, &from, &line, |outcome| {
+        // What stood in a pipe does not come again.
+        let _ = scribe.line(&subject, &from, &line, |outcome| {
             show(outcome, voice, &label, desk);
         });
     };
@@ -267,7 +279,10 @@ fn read_stdin(mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>
         if is_ready {
             match rustix::io::read(input, &mut buffer) {
                 Ok(0) => break,
-                Ok(count) => splitter.push(&buffer[..count], &mut each),
+                Ok(count) => {
+                    splitter.push(&buffer[..count], &mut each);
+                    desk.console.release();
+                }
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(_) => break,
             }
@@ -276,6 +291,7 @@ fn read_stdin(mut scribe: Scribe<'_>, stop: &Bell, voice: &Voice, desk: Desk<'_>
         }
     }
     splitter.finish(each);
+    desk.console.release();
 }
 
 fn show(outcome: Outcome<'_>, voice: &Voice, label: &Label, desk: Desk<'_>) {
@@ -283,7 +299,6 @@ fn show(outcome: Outcome<'_>, voice: &Voice, label: &Label, desk: Desk<'_>) {
         Outcome::Written(written) => {
             voice.hear(&written);
             desk.console.line(label, written.text, written.number);
-            desk.console.release();
         }
         Outcome::Missing(gap) => console::warn(&format!("lines are missing: {gap}")),
         Outcome::Warning(warning) => console::warn(&complaint(&warning)),

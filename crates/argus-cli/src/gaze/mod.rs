@@ -140,10 +140,10 @@ struct AlertArgs {
     #[arg(long = "alert-silence", value_name = "SECONDS")]
     silence: Option<Threshold>,
     /// Alert when a log line matches this regular expression; may be repeated
-    #[arg(long = "alert-log", value_name = "REGEX", value_parser = pattern)]
+    #[arg(long = "alert-log", value_name = "REGEX", value_parser = reading::pattern)]
     log: Vec<String>,
     /// Alert when a log line is at least this severe, such as error (with --parse-logs)
-    #[arg(long = "alert-level", value_name = "LEVEL", value_parser = level)]
+    #[arg(long = "alert-level", value_name = "LEVEL", value_parser = reading::level)]
     log_level: Option<Level>,
     /// How many such lines it takes
     #[arg(long = "alert-lines", value_name = "N", default_value = "1",
@@ -161,36 +161,24 @@ struct AlertArgs {
     command: Option<Argv>,
 }
 
-fn pattern(text: &str) -> Result<String, String> {
-    LinePatterns::new(&[text]).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
-}
-
-fn level(text: &str) -> Result<Level, String> {
-    let expected = "expected trace, debug, info, warn, error or fatal";
-    Level::from_word(text).ok_or_else(|| expected.to_owned())
-}
-
 impl AlertArgs {
-    fn rules(&self) -> Rules {
-        Rules {
+    fn rules(&self, wanted: &Wanted) -> Rules {
+        let rate = LineRate {
+            lines: self.lines,
+            within: self.within.as_seconds(),
+        };
+        let others = Rules {
             cpu_percent: self.cpu,
             memory_mb: self.memory,
             silence_seconds: self.silence,
-            log: (!self.log.is_empty()).then(|| self.rate()),
-            log_level: self.log_level.map(|_| self.rate()),
             hold: self.hold,
-        }
-    }
-
-    fn rate(&self) -> LineRate {
-        LineRate {
-            lines: self.lines,
-            within: self.within.as_seconds(),
-        }
+            ..Rules::default()
+        };
+        wanted.rules(rate, others)
     }
 
     /// Which log lines are spoken of.
+    ///
     /// # Errors
     /// When patterns that are small enough by themselves are too large together.
     fn wanted(&self) -> Result<Wanted> {
@@ -368,7 +356,7 @@ impl Args {
             adaptive: self.adaptive,
             follow_children: self.follow_children,
             follow_restarts: self.follow_restarts,
-            alerts: self.alerts.rules(),
+            alerts: self.alerts.rules(&wanted),
             alert_command: self.alerts.command.clone(),
             plugins: self.plugins.clone(),
             stacks: self.stacks,

@@ -102,17 +102,25 @@ pub(crate) fn measure(
     }
 }
 
-/// Follows log files until `stop` rings, and then to their end.
-pub(crate) fn follow(mut follower: Follower, stop: &Bell, mut told: impl FnMut(Told<'_>) -> Taken) {
+/// Follows log files until `stop` rings, and then to their end. Whenever everything that was there is
+/// told, `settle` is called.
+pub(crate) fn follow(
+    mut follower: Follower,
+    stop: &Bell,
+    mut told: impl FnMut(Told<'_>) -> Taken,
+    settle: impl Fn(),
+) {
     const LONG: Duration = Duration::from_secs(3600);
     loop {
         let waited = follower.wait(LONG, Some(stop.as_fd()));
         let is_over = wait_any([stop.as_fd()], Some(Duration::ZERO));
         if waited.is_err() || !matches!(is_over, Ok([false])) {
             follower.finish(told);
+            settle();
             return;
         }
         follower.read(&mut told);
+        settle();
     }
 }
 

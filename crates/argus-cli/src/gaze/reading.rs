@@ -1,13 +1,15 @@
 //! How log lines are read: from where, and what is made of them.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use argus_model::Level;
 use argus_model::paths::DataDir;
-use argus_observe::parse::correlate::{Correlator, Pattern, PatternError};
+use argus_observe::alarm::{LinePatterns, LineRate, Rules};
+use argus_observe::journal::{self, Place, Since};
+use argus_observe::parse::correlate::{Correlator, Pattern};
 use argus_observe::parse::mask::{Masker, NAMES};
 use argus_observe::tail::{Content, Head, Identity, Memory, Position, StartAt, TailWarning};
 use argus_store::Store;
@@ -56,6 +58,35 @@ pub(crate) struct Wanted {
     pub(crate) level: Option<Level>,
 }
 
+impl Wanted {
+    /// With the rules for them: each speaks up at this rate.
+    pub(crate) fn rules(&self, rate: LineRate, others: Rules) -> Rules {
+        Rules {
+            log: (!self.patterns.is_empty()).then_some(rate),
+            log_level: self.level.map(|_| rate),
+            ..others
+        }
+    }
+}
+
+/// A text that is to be searched for in lines.
+///
+/// # Errors
+/// When it is no regular expression, or too large a one: one sentence.
+pub(crate) fn pattern(text: &str) -> Result<String, String> {
+    LinePatterns::new(&[text]).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+/// The level that a word means.
+///
+/// # Errors
+/// When it means none: one sentence.
+pub(crate) fn level(text: &str) -> Result<Level, String> {
+    let expected = "expected trace, debug, info, warn, error or fatal";
+    Level::from_word(text).ok_or_else(|| expected.to_owned())
+}
+
 /// A name and a regular expression that finds an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdPattern {
@@ -79,6 +110,14 @@ impl FromStr for IdPattern {
 
     fn from_str(text: &str) -> Result<Self, NotAnIdPattern> {
         let (name, expression) = text.split_once('=').ok_or(NotAnIdPattern::Form)?;
+        Self::new(name, expression)
+    }
+}
+
+impl IdPattern {
+    /// # Errors
+    /// When one of them is empty, or the expression is none.
+    pub(crate) fn new(name: &str, expression: &str) -> Result<Self, NotAnIdPattern> {
         if name.trim().is_empty() || expression.is_empty() {
             return Err(NotAnIdPattern::Form);
         }
@@ -87,19 +126,10 @@ impl FromStr for IdPattern {
             expression: expression.to_owned(),
         };
         let tried = Correlator::new(&[pattern.as_pattern()]);
-        tried.map_err(|error| NotAnIdPattern::Expression(why(&error)))?;
+        tried.map_err(|error| NotAnIdPattern::Expression(error.to_string()))?;
         Ok(pattern)
     }
-}
 
-/// What cannot be used, and why: of a message of many lines, with the pattern drawn, the last says it.
-fn why(error: &PatternError) -> String {
-    let source = error.source().map(ToString::to_string).unwrap_or_default();
-    let last = source.lines().last().unwrap_or_default();
-    format!("{error}: {}", last.trim_start_matches("error: "))
-}
-
-impl IdPattern {
     fn as_pattern(&self) -> Pattern {
         Pattern {
             name: self.name.clone(),
@@ -158,6 +188,19 @@ impl Reading {
         }
     }
 
+    /// Where the journal of a unit begins; `memory` knows where reading stopped the last time.
+    pub(crate) fn since(&self, unit: &str, memory: &mut Memory) -> Since {
+        match self.from {
+            From::End => Since::Now,
+            From::Start => Since::Beginning,
+            From::Resume => {
+                let positions = memory(Path::new(&journal::name(unit)));
+                let last = positions.first();
+                last.map_or(Since::Now, |position| Since::Behind(Place::of(position)))
+            }
+        }
+    }
+
     /// What masks lines; about a millisecond to make.
     pub(crate) fn masker(&self) -> Option<Masker> {
         let names = self.mask.as_ref()?;
@@ -175,7 +218,8 @@ impl Reading {
         }
         let patterns: Vec<_> = self.ids.iter().map(IdPattern::as_pattern).collect();
         let correlator = Correlator::new(&patterns);
-        let correlator = correlator.map_err(|error| Refusal::new(Exit::Usage, why(&error)))?;
+        let correlator =
+            correlator.map_err(|error| Refusal::new(Exit::Usage, error.to_string()))?;
         Ok(Some(correlator))
     }
 
@@ -232,7 +276,22 @@ fn position(stored: &StoredLogPosition) -> Position {
 
 #[cfg(test)]
 mod tests {
+    use argus_client::redact::DEFAULT_SENSITIVE;
+
     use super::*;
+
+    #[test]
+    fn what_programs_mask_of_their_arguments_is_masked_in_their_lines() {
+        for name in DEFAULT_SENSITIVE {
+            assert!(NAMES.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn any_usual_spelling_of_a_level_is_understood() {
+        assert_eq!(level("Warning"), Ok(Level::Warn));
+        assert!(level("loud").is_err());
+    }
 
     #[test]
     fn an_id_pattern_has_a_name_and_an_expression() {

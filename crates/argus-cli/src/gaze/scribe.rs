@@ -29,7 +29,7 @@ use crate::moment;
 /// Contents of which the definition is kept: files that are read at the same time.
 const MOST_FILES: usize = 1_024;
 
-/// Room for the ids of a line.
+/// Bytes for the ids of a line.
 const ID_BYTES: usize = 4 * 1024;
 
 /// A line that was recorded, for whoever shows it.
@@ -66,6 +66,8 @@ pub(crate) struct Scribe<'r> {
     sources: HashMap<usize, Stream>,
     files: HashMap<u64, Definition>,
     attributes: String,
+    /// Room for the ids of a line.
+    ids: Box<[u8; ID_BYTES]>,
 }
 
 /// Whether a source was begun before.
@@ -109,6 +111,8 @@ pub(crate) struct Pipe {
     pub(crate) kind: LogSource,
     pub(crate) level: Option<Level>,
     pub(crate) said_at: Option<Timestamp>,
+    /// Where it can be read again: the key of its content, and the offset behind it.
+    pub(crate) place: Option<(u64, u64)>,
 }
 
 impl Pipe {
@@ -119,6 +123,7 @@ impl Pipe {
             kind,
             level: None,
             said_at: None,
+            place: None,
         }
     }
 }
@@ -138,6 +143,7 @@ impl<'r> Scribe<'r> {
             sources: HashMap::new(),
             files: HashMap::new(),
             attributes: String::new(),
+            ids: Box::new([0; ID_BYTES]),
         })
     }
 
@@ -175,7 +181,8 @@ impl<'r> Scribe<'r> {
                 file,
             } => {
                 let path = path.to_string_lossy();
-                if self.begin(source, &path) == Begun::Now && self.resumes {
+                let is_new = self.begin(source, &path) == Begun::Now;
+                if let Some(file) = file.filter(|_| is_new && self.resumes) {
                     self.recall(source, file, offset);
                 }
                 self.define(key, &path, content);
@@ -198,25 +205,25 @@ impl<'r> Scribe<'r> {
         }
     }
 
-    /// Records a line that came through a pipe. Its writer must not wait, so what finds no room is lost,
-    /// and counted.
+    /// Records a line that came through a pipe. One that has no place cannot be read again, and its writer
+    /// must not wait: if there is no room it is lost, and counted.
     pub(crate) fn line(
         &mut self,
         subject: &Subject,
         from: &Pipe,
         line: &Line<'_>,
         show: impl FnOnce(Outcome<'_>),
-    ) {
+    ) -> Taken {
         self.begin(from.stream, "");
         let of = Source {
             stream: from.stream,
             kind: from.kind,
-            place: None,
+            place: from.place,
             line,
             level: from.level,
             said_at: from.said_at,
         };
-        let _ = self.offer(subject, &of, show);
+        self.offer(subject, &of, show)
     }
 
     fn begin(&mut self, source: usize, path: &str) -> Begun {
@@ -293,10 +300,9 @@ impl<'r> Scribe<'r> {
         }
         let masked = self.masker.as_ref().map(|it| it.mask(&of.line.text));
         let text: &str = masked.as_deref().unwrap_or(&of.line.text);
-        let mut ids = [0; ID_BYTES];
-        let used = find_ids(self.correlator.as_ref(), text, &mut ids);
+        let used = find_ids(self.correlator.as_ref(), text, &mut *self.ids);
         let mut meaning = LogMeaning {
-            ids: LogIds(&ids[..used]),
+            ids: LogIds(&self.ids[..used]),
             said_at: of.said_at,
             ..LogMeaning::default()
         };

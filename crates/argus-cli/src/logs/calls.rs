@@ -1,7 +1,8 @@
 //! The calls that lines with an id belong to.
 //!
 //! A call does when a line says so, or when a program that wrote one of the lines made it, it was under
-//! way between the first and the last, and the id is among its values. Ended calls are looked for up to
+//! way between the first and the last, and the id is among its values; and when the id is that of a
+//! trace, and the trace begins or enters a program with it. Ended calls are looked for up to
 //! [`LATE`] after the last line, [`LINKED`] of a program at most for what a line says; more would be a
 //! search through everything.
 
@@ -10,10 +11,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::Result;
+use argus_model::trace::trace_root;
 use argus_model::{SpanKey, Timestamp};
 use argus_store::Store;
 use argus_store::query::{
-    Order, Page, SpanFilter, StoredLog, StoredOpenSpan, StoredSpan, TimeRange,
+    Order, Page, RemoteParents, SpanFilter, StoredLog, StoredOpenSpan, StoredSpan, TimeRange,
 };
 
 use super::sieve::Sieve;
@@ -50,17 +52,20 @@ impl Calls {
         is_ended: &mut dyn FnMut() -> bool,
     ) -> Result<Self> {
         let mut calls = Self::default();
-        let first = lines.iter().map(|log| log.at).min();
-        let last = lines.iter().map(|log| log.at).max();
-        let Some((first, last)) = first.zip(last) else {
+        let id = sieve.filter.id.as_deref().unwrap_or_default();
+        let traced = traced(store, id)?;
+        let lines_at = lines.iter().map(|log| log.at);
+        let moments = || lines_at.clone().chain(traced.iter().map(|(_, at)| *at));
+        let Some((first, last)) = moments().min().zip(moments().max()) else {
             return Ok(calls);
         };
-        let id = sieve.filter.id.as_deref().unwrap_or_default();
         let programs: BTreeSet<Program<'_>> = lines
             .iter()
             .map(|log| (log.pid, log.app_name.as_str()))
             .collect();
-        let mut linked: BTreeSet<SpanKey> = lines.iter().filter_map(|log| log.span).collect();
+        let said = lines.iter().filter_map(|log| log.span);
+        let mut linked: BTreeSet<SpanKey> =
+            said.chain(traced.iter().map(|(key, _)| *key)).collect();
         let is_meant = |span: &StoredOpenSpan| {
             let has_id = span.captured.as_ref().is_some_and(|it| it.contains(id));
             let theirs = programs.contains(&(span.pid, span.app_name.as_str()));
@@ -68,25 +73,38 @@ impl Calls {
         };
         calls.open = store.open_spans(OPEN)?;
         calls.open.retain(is_meant);
-        for program in programs {
+        let of_process = |pid| SpanFilter {
+            time: TimeRange {
+                from: Some(first),
+                to: Some(last.plus(LATE)),
+            },
+            pid: Some(pid),
+            ..SpanFilter::default()
+        };
+        for (pid, app_name) in programs {
             let filter = SpanFilter {
-                time: TimeRange {
-                    from: Some(first),
-                    to: Some(last.plus(LATE)),
-                },
-                pid: Some(program.0),
-                app_name: Some(program.1.to_owned()),
-                ..SpanFilter::default()
+                app_name: Some(app_name.to_owned()),
+                ..of_process(pid)
             };
             calls.find_named(store, (&filter, id), last, is_ended)?;
-            let found = calls.ended.iter().map(|span| span.key);
-            let open = calls.open.iter().map(|span| span.key);
-            for key in found.chain(open) {
-                linked.remove(&key);
-            }
+            calls.strike_off(&mut linked);
             calls.find_linked(store, &filter, &mut linked, is_ended)?;
         }
+        calls.strike_off(&mut linked);
+        let silent: BTreeSet<u32> = linked.iter().map(|key| key.producer.pid).collect();
+        for pid in silent {
+            calls.find_linked(store, &of_process(pid), &mut linked, is_ended)?;
+        }
         Ok(calls)
+    }
+
+    /// Removes those that are found already.
+    fn strike_off(&self, linked: &mut BTreeSet<SpanKey>) {
+        let ended = self.ended.iter().map(|span| span.key);
+        let open = self.open.iter().map(|span| span.key);
+        for key in ended.chain(open) {
+            linked.remove(&key);
+        }
     }
 
     /// Takes in those with the id among their values that were under way by the last line.
@@ -137,6 +155,24 @@ impl Calls {
         }
         Ok(())
     }
+}
+
+/// The calls with which the trace of this id begins, or enters a program, and when.
+fn traced(store: &dyn Store, id: &str) -> Result<Vec<(SpanKey, Timestamp)>> {
+    let is_one = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let Some(trace) = is_one.then(|| u128::from_str_radix(id, 16).ok()).flatten() else {
+        return Ok(Vec::new());
+    };
+    let entered = store.remote_parents(RemoteParents::Trace(trace), CALLS)?;
+    let (nonce, number) = trace_root(trace);
+    let mut producers = store.ledger()?;
+    producers.retain(|known| known.producer.nonce == nonce);
+    let began = producers.into_iter().map(|known| {
+        let producer = known.producer;
+        (SpanKey { producer, number }, known.seen_at)
+    });
+    let entered = entered.into_iter().map(|row| (row.key, row.at));
+    Ok(began.chain(entered).collect())
 }
 
 fn oldest(after: Option<i64>, limit: usize) -> Page {

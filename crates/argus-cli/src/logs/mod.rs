@@ -12,7 +12,7 @@ mod follow;
 mod page;
 mod show;
 mod sieve;
-mod templates;
+pub(crate) mod templates;
 
 use anyhow::Result;
 use argus_model::paths::DataDir;

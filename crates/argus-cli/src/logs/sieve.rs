@@ -2,15 +2,14 @@
 
 use anyhow::Result;
 use argus_model::Level;
+use argus_observe::expression;
 use argus_store::query::{LogFilter, StoredLog};
 use clap::ValueEnum;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::failure::Refusal;
+use crate::gaze::reading;
 use crate::listing::ListingArgs;
-
-/// Memory that a compiled expression may take.
-const REGEX_BYTES: usize = 1 << 20;
 
 /// What a line must be like.
 #[derive(Debug, clap::Args)]
@@ -19,10 +18,10 @@ pub(crate) struct SieveArgs {
     #[arg(long, value_name = "TEXT")]
     pub(super) grep: Option<String>,
     /// Only lines in which this regular expression matches; (?i) in front ignores case
-    #[arg(long, value_name = "RE", value_parser = regex)]
+    #[arg(long, value_name = "RE", value_parser = expression::compile)]
     regex: Option<Regex>,
     /// Only lines at least this severe: trace, debug, info, warn, error or fatal
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    #[arg(long, value_name = "LEVEL", value_parser = reading::level)]
     level: Option<Level>,
     /// Only lines that came from there
     #[arg(long, value_name = "SOURCE")]
@@ -104,48 +103,5 @@ impl Sieve {
             || filter.level.is_some()
             || filter.template.is_some()
             || filter.id.is_some()
-    }
-}
-
-fn level(word: &str) -> Result<Level, String> {
-    Level::from_word(word)
-        .ok_or_else(|| "expected trace, debug, info, warn, error or fatal".to_owned())
-}
-
-fn regex(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(text).size_limit(REGEX_BYTES).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the expression is too large".to_owned(),
-        // Several lines, which end with what is wrong.
-        other => {
-            let told = other.to_string();
-            let last = told.lines().next_back().unwrap_or_default();
-            last.trim_start_matches("error: ").to_owned()
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, told: &str) {
-        assert_eq!(regex(text).unwrap_err(), told, "{text}");
-    }
-
-    #[test]
-    fn what_is_wrong_with_an_expression_is_told_in_one_line() {
-        check("(a", "unclosed group");
-        check(
-            "a{5,2}",
-            "invalid repetition count range, the start must be <= the end",
-        );
-        check(&"(a{1000}){1000}".repeat(9), "the expression is too large");
-    }
-
-    #[test]
-    fn any_usual_spelling_of_a_level_is_understood() {
-        assert_eq!(level("Warning"), Ok(Level::Warn));
-        assert!(level("loud").is_err());
     }
 }

@@ -16,7 +16,7 @@ use crate::output::{self, Align, Cell, Format, Screen, Table, Tone};
 
 /// A template as JSON tells it.
 #[derive(Debug, Serialize)]
-struct Template<'a> {
+pub(crate) struct Template<'a> {
     id: i64,
     count: u64,
     rate_per_minute: Option<f64>,
@@ -60,7 +60,8 @@ pub(super) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-fn touches(template: &StoredLogTemplate, time: TimeRange) -> bool {
+/// Whether it may have lines in this stretch of time.
+pub(crate) fn touches(template: &StoredLogTemplate, time: TimeRange) -> bool {
     time.from.is_none_or(|from| template.last_at >= from)
         && time.to.is_none_or(|to| template.first_at < to)
 }

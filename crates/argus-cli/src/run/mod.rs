@@ -18,7 +18,7 @@ use argus_observe::oom::OomWatch;
 use argus_observe::platform::{self, Signals};
 use argus_observe::process;
 use argus_observe::sample::Sampler;
-use argus_observe::tail::Follower;
+use argus_observe::tail::{Follower, Told};
 use argus_observe::wake::Bell;
 use argus_tui::sanitize;
 
@@ -187,13 +187,14 @@ impl Session {
             }
             if !follower.is_empty() {
                 scope.spawn(|| {
-                    observers::follow(follower, &stop, |told| {
+                    let take = |told: Told<'_>| {
                         files.take(&self.subject, told, |outcome| match outcome {
                             Outcome::Written(_) => {}
                             Outcome::Missing(gap) => tell(&format!("lines are missing: {gap}")),
                             Outcome::Warning(warning) => tell(&complaint(&warning)),
                         })
-                    });
+                    };
+                    observers::follow(follower, &stop, take, || {});
                 });
             }
             let ended = child.relay(&mut |source, line| {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use argus_store::Batch;
-use argus_store::batch::{SessionEventRow, SpanRow};
+use argus_store::batch::{LogTemplate, SessionEventRow, SpanRow};
 use serde_json::Value;
 
 use crate::recording::{Answer, Recording, before, introduction, log, producer, span};
@@ -32,6 +32,13 @@ fn many() -> Recording {
         logs: (0..1_500)
             .map(|line| log(&format!("line {line}")))
             .collect(),
+        log_templates: vec![LogTemplate {
+            id: 1,
+            pattern: "line <*>".into(),
+            count: 1_500,
+            first: before(60),
+            last: before(0),
+        }],
         session_events: ["session_started", "step", "session_ended"]
             .map(|event_type| SessionEventRow {
                 session: "s".into(),
@@ -122,6 +129,12 @@ fn an_export_holds_every_row_in_order() {
         assert_eq!(span["arguments"]["row"], number.to_string());
     }
     assert_eq!(of_kind(&all, "log").len(), 1_500);
+    let templates = of_kind(&all, "log_template");
+    assert_eq!(templates[0]["template"], "line <*>");
+    assert_eq!(
+        (templates.len(), &templates[0]["count"]),
+        (1, &1_500.into())
+    );
     assert_eq!(of_kind(&all, "run").len(), 1);
     assert_eq!(of_kind(&all, "session")[0]["status"], "completed");
     assert_eq!(of_kind(&all, "session_event").len(), 3);

@@ -27,6 +27,7 @@ fn a_call_as_json_has_everything_that_was_recorded() {
             "exception": null, "interrupted": false,
             "producer": "0000000000000001-0000000000000002-3-4711-5-0000000000000006",
             "number": 1, "parent": 2,
+            "span_id": "12ae30237b17df14",
         })
     );
     assert_eq!(calls[1]["arguments"], json!(null));

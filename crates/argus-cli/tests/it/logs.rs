@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use argus_model::trace::trace_id;
 use argus_model::{SpanKey, SpanNumber};
 use argus_store::Batch;
-use argus_store::batch::{LogMeaning, LogRow, LogTemplate, ProducerRow, SpanRow, Status, Subject};
+use argus_store::batch::{
+    LogMeaning, LogRow, LogTemplate, ProducerRow, RemoteParentRow, SpanRow, Status, Subject,
+};
 use serde_json::{Value, json};
 
 use crate::recording::{
@@ -413,6 +416,41 @@ fn an_id_brings_its_lines_and_calls_together() {
     assert_eq!(entries[1]["line"], "WARN slow request id=ab12");
     assert_eq!(entries[0]["process"], "prices.quote");
     assert_eq!(entries[0]["arguments"], json!({"id": "'ab12'"}));
+}
+
+#[test]
+fn a_trace_brings_the_calls_that_it_begins_and_enters() {
+    let [root, entered] = [1, 2].map(|number| SpanRow {
+        ended_at: before(number * 100),
+        ..span(number, &format!("trace.call_{number}"))
+    });
+    let nonce = root.key.producer.nonce;
+    let of_ours = trace_id(nonce, root.key.number);
+    let foreign = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+    let recording = Recording::of(&Batch {
+        remote_parents: vec![RemoteParentRow {
+            key: entered.key,
+            at: before(300),
+            trace: foreign,
+            parent: 7,
+        }],
+        ended: vec![root, entered, span(3, "another")],
+        ..introduction()
+    });
+    let calls = |trace: u128| -> Vec<String> {
+        let entries = recording.json(&["logs", "--correlation", &format!("{trace:032x}")]);
+        let names = entries
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| &entry["process"]);
+        names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(calls(of_ours), ["trace.call_1"]);
+    assert_eq!(calls(foreign), ["trace.call_2"]);
+    assert!(calls(5).is_empty());
 }
 
 #[test]

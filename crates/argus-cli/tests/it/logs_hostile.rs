@@ -255,18 +255,18 @@ fn expressions_that_are_none_or_explode_are_wrong_usage() {
     let half = "(a{100}){700}";
     for (options, told) in [
         (vec!["--alert-log", "("], "unclosed group"),
-        (vec!["--alert-log", huge], "exceeds size limit"),
+        (vec!["--alert-log", huge], "the expression is too large"),
         (
             vec!["--alert-log", half, "--alert-log", half],
-            "exceeds size limit",
+            "the expression is too large",
         ),
         (
             vec!["--correlate", "order=("],
-            "order is not usable: unclosed group",
+            "the pattern of order: not a regular expression: unclosed group",
         ),
         (
             vec!["--correlate", &format!("order={huge}")],
-            "order is not usable: Compiled regex exceeds size limit",
+            "the pattern of order: the expression is too large",
         ),
     ] {
         let arguments = [&["gaze", "--pid", "1"], &*options].concat();

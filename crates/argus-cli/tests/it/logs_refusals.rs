@@ -19,7 +19,10 @@ fn values_that_make_no_sense_are_refused_in_a_sentence() {
             ["--level", "loud"],
             "'--level <LEVEL>': expected trace, debug, info, warn, error or fatal",
         ),
-        (["--regex", "(a"], "'--regex <RE>': unclosed group"),
+        (
+            ["--regex", "(a"],
+            "'--regex <RE>': not a regular expression: unclosed group",
+        ),
         (
             ["--regex", "(a{1000}){1000}"],
             "'--regex <RE>': the expression is too large",

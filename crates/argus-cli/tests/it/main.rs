@@ -17,6 +17,7 @@ mod doctor;
 mod gaze;
 mod gaze_alerts;
 mod gaze_follow;
+mod gaze_journal;
 mod gaze_logs;
 mod gaze_many;
 mod gaze_plugins;

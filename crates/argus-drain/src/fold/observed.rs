@@ -6,7 +6,8 @@ use argus_model::Timestamp;
 use argus_model::record::{self, LogPlace, LogSource, Record};
 use argus_store::Batch;
 use argus_store::batch::{
-    LogMeaning, LogPosition, LogRow, MetricRow, ProcessEventRow, SampleRow, StackRow, Subject,
+    LogMeaning, LogPosition, LogRow, MetricRow, ProcessEventRow, SampleRow, SessionEventRow,
+    StackRow, Subject,
 };
 
 use super::{ChunkContext, Clock, Fold};
@@ -75,6 +76,20 @@ impl Fold {
                     detail: present(detail),
                 });
             }
+            Record::SessionEvent {
+                at,
+                session,
+                event_type,
+                data,
+            } => {
+                batch.session_events.push(SessionEventRow {
+                    session: (*session).to_owned(),
+                    producer: self.producer,
+                    at: clock.wall(*at),
+                    event_type: (*event_type).to_owned(),
+                    data: (*data).to_owned(),
+                });
+            }
             Record::Stack { .. } => self.store_stack(record, chunk, clock, batch),
             // All others were taken before; a match on `Record` would have to repeat them.
             _ => {}
@@ -107,7 +122,10 @@ impl Fold {
                 at,
                 subject: self.subject_of(*subject, chunk),
                 line: (*line).to_owned(),
-                path: file.map(|file| file.path.clone()).or_else(|| present(path)),
+                path: match file {
+                    Some(file) => Some(Arc::clone(&file.path)),
+                    None => (!path.is_empty()).then(|| Arc::from(*path)),
+                },
                 source: source_word(*source),
                 level: present(level),
                 span: (!span.is_none()).then(|| self.key(*span)),

@@ -8,13 +8,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use argus_model::Monotonic;
-use regex::{RegexSet, RegexSetBuilder};
+use regex::RegexSet;
+
+use crate::expression::{self, NotAnExpression};
 
 use super::level::CLEAR_SHARE;
 use super::{Change, Over, Rule, Transition, Turn};
-
-/// How large the programs of all patterns may become: a pattern that explodes is refused.
-const PROGRAM_BYTES: usize = 4 << 20;
 
 /// How many lines within which time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,25 +37,11 @@ impl Default for LineRate {
 #[derive(Debug, Clone)]
 pub struct LinePatterns(RegexSet);
 
-/// A text that is no regular expression, or one that takes too much room.
-#[derive(Debug, thiserror::Error)]
-#[error("not a regular expression, or too large a one: {0}")]
-pub struct NotAPattern(String);
-
 impl LinePatterns {
     /// # Errors
-    /// When one of them is none.
-    pub fn new<Text: AsRef<str>>(patterns: &[Text]) -> Result<Self, NotAPattern> {
-        let texts = patterns.iter().map(AsRef::as_ref);
-        let set = RegexSetBuilder::new(texts)
-            .size_limit(PROGRAM_BYTES)
-            .build();
-        // Of a message of many lines, with the pattern drawn, the last says what is wrong.
-        set.map(Self).map_err(|error| {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            NotAPattern(last.trim_start_matches("error: ").to_owned())
-        })
+    /// When one of them is none, or all together are too large.
+    pub fn new<Text: AsRef<str>>(patterns: &[Text]) -> Result<Self, NotAnExpression> {
+        expression::compile_all(patterns).map(Self)
     }
 
     /// Whether the line matches one of them.

@@ -16,16 +16,15 @@
 //! `null`, `none`, `nil`, `undefined` and nothing but zeros are no ids.
 
 use memchr::{memchr2_iter, memmem};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
+
+use crate::expression::{self, NotAnExpression};
 
 /// The longest id; what is longer is something else.
 pub const MAX_BYTES: usize = 256;
 
 /// So many ids of one pattern are taken from a line.
 const MAX_MATCHES: usize = 8;
-
-/// What a pattern may take of memory when it is compiled, and while it runs.
-const PATTERN_BYTES: usize = 1 << 20;
 
 /// An id that a user looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +38,11 @@ pub struct Pattern {
 
 /// A pattern cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the pattern of {name} is not usable")]
+#[error("the pattern of {name}: {source}")]
 pub struct PatternError {
     /// What its ids are called.
     pub name: String,
-    source: Box<regex::Error>,
+    source: NotAnExpression,
 }
 
 /// Finds ids in lines. Build it once: compiling a pattern takes far longer than using it.
@@ -62,14 +61,11 @@ impl Correlator {
     pub fn new(patterns: &[Pattern]) -> Result<Self, PatternError> {
         let mut compiled = Vec::with_capacity(patterns.len());
         for pattern in patterns {
-            let regex = RegexBuilder::new(&pattern.expression)
-                .size_limit(PATTERN_BYTES)
-                .dfa_size_limit(PATTERN_BYTES)
-                .build()
-                .map_err(|source| PatternError {
-                    name: pattern.name.clone(),
-                    source: Box::new(source),
-                })?;
+            let regex = expression::compile(&pattern.expression);
+            let regex = regex.map_err(|source| PatternError {
+                name: pattern.name.clone(),
+                source,
+            })?;
             compiled.push((pattern.name.clone(), regex));
         }
         Ok(Self {

@@ -370,7 +370,7 @@ impl Reading {
             content: &self.content,
             key: self.key,
             offset: self.accepted,
-            file: &self.file,
+            file: Some(&self.file),
         });
         self.is_announced = taken == Taken::Yes;
         taken

@@ -4,7 +4,7 @@ use argus_model::codec::Small;
 use argus_model::record::{Fields, OutcomeHead};
 use argus_model::{Kind, Monotonic, NameKind, NameText, Record, SpanNumber};
 use argus_spool::read::{ChunkReader, Producer, chunks, producers};
-use argus_spool::{Appended, Thread, define, place};
+use argus_spool::{Appended, Current, Thread, define, place};
 
 use super::roles::{Home, run};
 
@@ -32,10 +32,11 @@ pub(crate) fn host() {
         small.push_bytes(&bytes).unwrap();
         let mut none = Small::new();
         none.push_bytes(&[0]).unwrap();
+        let within = Current::NONE.child(SpanNumber(index));
         let number = if index % 3 == 0 {
-            thread.span_start(name, SpanNumber(index), |out| out.bytes(&bytes))
+            thread.span_start(name, within, |out| out.bytes(&bytes))
         } else {
-            thread.span_start_small(name, SpanNumber(index), &small)
+            thread.span_start_small(name, within, &small)
         };
         assert_ne!(number, SpanNumber::NONE);
         assert_eq!(

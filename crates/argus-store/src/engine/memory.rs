@@ -17,7 +17,7 @@ use argus_model::{ProducerId, SpanKey, Timestamp};
 use crate::batch::{CollectorState, GapRow, OpenSpan, Position, RunKey};
 use crate::query::{
     StoredEvent, StoredLog, StoredLogPosition, StoredLogTemplate, StoredMetric, StoredProcessEvent,
-    StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack,
+    StoredRemoteParent, StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack,
 };
 
 /// A store in memory. Clones share their contents, so that one can be written and another read.
@@ -57,6 +57,7 @@ struct Data {
     stacks: Rows<StoredStack>,
     sessions: Vec<Session>,
     gaps: BTreeMap<(ProducerId, u32), GapRow>,
+    remote_parents: Vec<StoredRemoteParent>,
     positions: BTreeMap<(ProducerId, u32), Position>,
     collector: Option<CollectorState>,
 }

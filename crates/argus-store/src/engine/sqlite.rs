@@ -20,6 +20,7 @@ mod observed;
 mod place;
 mod prune;
 mod reader;
+mod remote;
 mod rollups;
 mod row_hash;
 mod runs;

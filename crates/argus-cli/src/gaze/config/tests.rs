@@ -1,5 +1,7 @@
 //! Texts and what they come to.
 
+use std::time::Duration;
+
 use argus_observe::argv::Argv;
 
 use super::*;
@@ -30,6 +32,10 @@ fn the_example_says_what_it_means() {
     };
     let threshold = |value: f64| Some(Threshold::try_from(value).unwrap());
     let command = argv(&["/usr/bin/logger", "--tag", "argus", "an alert has changed"]);
+    let rate = LineRate {
+        lines: 3,
+        within: Duration::from_secs(30),
+    };
     let expected = Plan {
         app_name: Some("Shop".into()),
         whom: Whom::Name("nginx".into()),
@@ -37,8 +43,13 @@ fn the_example_says_what_it_means() {
         reading: Reading {
             from: From::Resume,
             parse: true,
-            mask: Some(Vec::new()),
-            ..Reading::default()
+            mask: Some(vec!["session_key".into()]),
+            ids: vec!["order_id=order ([0-9]+)".parse().unwrap()],
+            lines_per_second: None,
+            alert: Wanted {
+                patterns: vec!["payment .* refused".into()],
+                level: Some(Level::Error),
+            },
         },
         logfiles: vec![
             "/var/log/nginx/access.log".into(),
@@ -52,8 +63,9 @@ fn the_example_says_what_it_means() {
             cpu_percent: threshold(80.0),
             memory_mb: threshold(1024.0),
             silence_seconds: threshold(60.0),
+            log: Some(rate),
+            log_level: Some(rate),
             hold: Some("30".parse().unwrap()),
-            ..Rules::default()
         },
         alert_command: Some(command.clone()),
         plugins: Vec::new(),
@@ -130,12 +142,13 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
     refused(
         "intervall = 5\n[[target]]\nname = 'X'\npid = 12",
         "line 1: unknown key `intervall`, expected one of `interval`, `adaptive`, \
-         `follow_children`, `follow_restarts`, `stacks`, `from`, `parse_logs`, `mask`, `pss`, \
-         `threads`, `alerts`, `target`",
+         `follow_children`, `follow_restarts`, `stacks`, `from`, `parse_logs`, `mask`, `mask_names`, \
+         `correlate`, `lines_per_second`, `pss`, `threads`, `alerts`, `target`",
     );
     refused(
         "[[target]]\nname = 'X'\npid = 12\n\n[target.alerts]\ndisk = 5",
-        "line 6: unknown key `disk`, expected one of `cpu`, `memory`, `silence`, `for`, `command`",
+        "line 6: unknown key `disk`, expected one of `cpu`, `memory`, `silence`, \
+         `log`, `level`, `lines`, `within`, `for`, `command`",
     );
     refused(
         "[[target]]\nname = 'X'\npid = 12\n\n[[target]]\nname = 'X'\npid = 13",
@@ -198,6 +211,22 @@ fn wrong_values_are_said_with_their_line_and_what_is_right() {
     check(
         "alerts = { for = -1 }",
         "expected a number of seconds from 0 to 86400 (a day), such as 30 or 0.5",
+    );
+    check(
+        "alerts = { log = ['['] }",
+        "not a regular expression: unclosed character class",
+    );
+    check(
+        "alerts = { level = 'loud' }",
+        "expected trace, debug, info, warn, error or fatal",
+    );
+    check(
+        "alerts = { lines = 0 }",
+        "invalid value: integer `0`, expected a nonzero u32",
+    );
+    check(
+        "correlate = { order_id = '(' }",
+        "the pattern of order_id: not a regular expression: unclosed group",
     );
     check(
         "alerts = { command = 'mail | cat' }",

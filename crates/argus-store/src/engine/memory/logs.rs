@@ -64,7 +64,7 @@ impl Data {
 
     /// The newest first.
     pub(super) fn positions_of(&self, path: &str) -> Vec<StoredLogPosition> {
-        let of_path = |known: &&StoredLogPosition| known.file.path == path;
+        let of_path = |known: &&StoredLogPosition| &*known.file.path == path;
         let mut positions: Vec<_> = self.log_positions.iter().filter(of_path).cloned().collect();
         positions.reverse();
         positions.sort_by_key(|known| std::cmp::Reverse(known.noted_at));
@@ -99,7 +99,7 @@ fn stored(id: i64, row: &LogRow) -> StoredLog {
         process_name: row.subject.process_name.clone(),
         pid: row.subject.run.pid,
         line: row.line.clone(),
-        path: row.path.clone(),
+        path: row.path.as_deref().map(str::to_owned),
         source: row.source.to_owned(),
         level: row.level.clone(),
         said_at: meaning.said_at,

@@ -78,6 +78,7 @@ impl Data {
         let producers = &self.producers;
         let known = |id| producers.iter().any(|producer| producer.id == id);
         self.gaps.retain(|&(id, _), _| known(id));
+        self.remote_parents.retain(|row| known(row.key.producer));
         let runs = self.runs.remove(left, |run| {
             run.ended_at.is_some_and(|ended| ended < before)
                 && producers

@@ -12,10 +12,10 @@ use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
     ChosenRun, Counts, Found, FunctionStatistics, LogFilter, Order, Page, ProcessFilter,
-    ProducerLedger, STACKS_HOLD, SearchWatch, Searched, SpanFilter, Store, StoredEvent, StoredGap,
-    StoredLog, StoredLogPosition, StoredLogTemplate, StoredMetric, StoredOpenSpan,
-    StoredProcessEvent, StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack, Table,
-    TimeRange, WhichRun,
+    ProducerLedger, RemoteParents, STACKS_HOLD, SearchWatch, Searched, SpanFilter, Store,
+    StoredEvent, StoredGap, StoredLog, StoredLogPosition, StoredLogTemplate, StoredMetric,
+    StoredOpenSpan, StoredProcessEvent, StoredRemoteParent, StoredRun, StoredSample, StoredSession,
+    StoredSpan, StoredStack, Table, TimeRange, WhichRun,
 };
 
 impl Store for Memory {
@@ -200,6 +200,21 @@ impl Store for Memory {
             calls.sketch.add(span.duration_ns);
         }
         Ok(statistics::ranked(functions))
+    }
+
+    fn remote_parents(
+        &self,
+        which: RemoteParents,
+        limit: usize,
+    ) -> Result<Vec<StoredRemoteParent>, ReadError> {
+        let is_meant = |row: &&StoredRemoteParent| match which {
+            RemoteParents::Trace(trace) => row.trace == trace,
+            RemoteParents::Below(span) => row.parent == span,
+            RemoteParents::Of(key) => row.key == key,
+        };
+        let data = self.data();
+        let latest = data.remote_parents.iter().rev();
+        Ok(latest.filter(is_meant).take(limit).copied().collect())
     }
 
     fn ledger(&self) -> Result<Vec<ProducerLedger>, ReadError> {

@@ -11,8 +11,8 @@ use crate::batch::{
 use crate::engine::{death, session};
 use crate::error::{CommitError, ReadError};
 use crate::query::{
-    StoredEvent, StoredLogTemplate, StoredMetric, StoredProcessEvent, StoredSample, StoredSession,
-    StoredSpan, StoredStack,
+    StoredEvent, StoredLogTemplate, StoredMetric, StoredProcessEvent, StoredRemoteParent,
+    StoredSample, StoredSession, StoredSpan, StoredStack,
 };
 use crate::retention::{Pruned, Retention};
 use crate::sink::{KnownProducer, Sink};
@@ -107,6 +107,7 @@ impl Data {
             self.describe(row);
         }
         self.apply_spans(batch);
+        self.apply_remote_parents(batch);
         self.apply_observed(batch);
         for event in &batch.session_events {
             self.append_event(event);
@@ -335,6 +336,21 @@ impl Data {
             return;
         }
         self.end_run(run, end.at, end.ending.exit_code());
+    }
+
+    fn apply_remote_parents(&mut self, batch: &Batch) {
+        for row in &batch.remote_parents {
+            self.producer(row.key.producer, row.at);
+            if self.remote_parents.iter().any(|it| it.key == row.key) {
+                continue;
+            }
+            self.remote_parents.push(StoredRemoteParent {
+                key: row.key,
+                at: row.at,
+                trace: row.trace,
+                parent: row.parent,
+            });
+        }
     }
 
     fn apply_books(&mut self, batch: &Batch) {

@@ -155,3 +155,14 @@ fn intern_name(connection: &Connection, name: &NameText) -> rusqlite::Result<i64
         )?
         .insert(columns)
 }
+
+/// The ids that the engine gave must be those that the rows were counted with.
+pub(super) fn check_last_id(connection: &Connection, expected: i64) -> rusqlite::Result<()> {
+    if connection.last_insert_rowid() == expected {
+        return Ok(());
+    }
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_ROWID),
+        Some("another program has written rows".into()),
+    ))
+}

@@ -305,8 +305,12 @@ fn reach(
     let statement =
         format!("SELECT min(id), max(id) FROM {table} WHERE timestamp >= ?1 AND timestamp <= ?2");
     // Milliseconds are rounded down, on both sides of the comparison.
-    let from = time.from.map_or_else(String::new, iso);
-    let to = time.to.map_or_else(|| "~".to_owned(), iso);
+    let from = time
+        .from
+        .map_or_else(String::new, |at| iso(at).as_str().to_owned());
+    let to = time
+        .to
+        .map_or_else(|| "~".to_owned(), |at| iso(at).as_str().to_owned());
     connection
         .prepare_cached(&statement)?
         .query_row([from, to], stretch)

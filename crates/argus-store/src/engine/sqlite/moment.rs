@@ -4,21 +4,55 @@
 //! of [`Timestamp`] (1677 to 2262) needs no calendar library.
 
 use argus_model::Timestamp;
+use rusqlite::ToSql;
+use rusqlite::types::ToSqlOutput;
 
 const SECONDS_OF_DAY: i64 = 86_400;
 
+/// A moment's text, at its place: no memory is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Iso([u8; LENGTH]);
+
+/// Bytes of `2026-01-27T14:23:45.123Z`.
+const LENGTH: usize = 24;
+
+impl Iso {
+    pub(super) fn as_str(&self) -> &str {
+        // Digits and signs only: the alternative is never taken.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl ToSql for Iso {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
 /// ISO 8601 in UTC with milliseconds, rounded towards the past. Sorts like time.
-pub(super) fn iso(at: Timestamp) -> String {
+pub(super) fn iso(at: Timestamp) -> Iso {
     let millis = at.millis();
     let (seconds, millis) = (millis.div_euclid(1_000), millis.rem_euclid(1_000));
     let (year, month, day) = civil(seconds.div_euclid(SECONDS_OF_DAY));
     let second_of_day = seconds.rem_euclid(SECONDS_OF_DAY);
-    let (hour, minute, second) = (
-        second_of_day / 3_600,
-        second_of_day / 60 % 60,
-        second_of_day % 60,
-    );
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    put(&mut text[0..4], year);
+    put(&mut text[5..7], month);
+    put(&mut text[8..10], day);
+    put(&mut text[11..13], second_of_day / 3_600);
+    put(&mut text[14..16], second_of_day / 60 % 60);
+    put(&mut text[17..19], second_of_day % 60);
+    put(&mut text[20..23], millis);
+    Iso(text)
+}
+
+/// Writes a number with as many digits as there is room for.
+fn put(room: &mut [u8], mut number: i64) {
+    for digit in room.iter_mut().rev() {
+        // Below ten, so it fits.
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar:
@@ -60,13 +94,14 @@ mod tests {
                     |row| row.get(0),
                 )
                 .unwrap();
-            prop_assert_eq!(iso(Timestamp::from_nanos(millis * 1_000_000)), expected);
+            let text = iso(Timestamp::from_nanos(millis * 1_000_000));
+            prop_assert_eq!(text.as_str(), expected);
         }
     }
 
     #[test]
     fn the_format_is_the_documents() {
         let at = Timestamp::from_nanos(1_769_523_825_123_999_999);
-        assert_eq!(iso(at), "2026-01-27T14:23:45.123Z");
+        assert_eq!(iso(at).as_str(), "2026-01-27T14:23:45.123Z");
     }
 }

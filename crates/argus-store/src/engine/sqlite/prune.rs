@@ -16,6 +16,7 @@ use argus_model::Timestamp;
 use rusqlite::Connection;
 
 use super::known::Known;
+use super::remote;
 use crate::engine::cutoff::Cutoffs;
 use crate::retention::{Pruned, Rest, Retention};
 
@@ -81,6 +82,9 @@ pub(super) fn slice(
         // Only when no row about it can be left.
         processes::ended_before(connection, known, before, &mut slice)?;
     }
+    if let Some(before) = cutoffs.longest {
+        remote::prune(connection, before)?;
+    }
     if let Some(bytes) = retention.size_bytes {
         by_size(connection, bytes, &mut slice)?;
     }
@@ -111,7 +115,10 @@ fn by_size(connection: &Connection, bytes: u64, slice: &mut Slice) -> rusqlite::
         .filter_map(|(at, what)| at.map(|at| (at, what)))
         .min_by_key(|&(at, _)| at);
         match first {
-            Some((_, Oldest::Spans)) => spans::remove_oldest(connection, slice)?,
+            Some((at, Oldest::Spans)) => {
+                spans::remove_oldest(connection, slice)?;
+                remote::prune(connection, Timestamp::from_nanos(at))?;
+            }
             Some((_, Oldest::Sessions)) => sessions::remove_oldest(connection, slice)?,
             Some((_, Oldest::Observed(table))) => {
                 processes::remove_oldest(connection, table, slice)?;

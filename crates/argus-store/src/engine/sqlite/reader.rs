@@ -11,15 +11,16 @@ use argus_model::{ProducerId, SpanKey, SpanNumber, Timestamp};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{free_query, functions, listing, logs, span_listing, stacks, which};
+use super::{free_query, functions, listing, logs, remote, span_listing, stacks, which};
 use crate::batch::{CollectorState, Hold, RunKey};
 use crate::engine::text::captured_contains;
 use crate::error::ReadError;
 use crate::query::{
     ChosenRun, Counts, Found, FunctionStatistics, LogFilter, Page, ProcessFilter, ProducerLedger,
-    SearchWatch, SpanFilter, Store, StoredEvent, StoredGap, StoredLog, StoredLogPosition,
-    StoredLogTemplate, StoredMetric, StoredOpenSpan, StoredProcessEvent, StoredRun, StoredSample,
-    StoredSession, StoredSpan, StoredStack, Table, TimeRange, WhichRun,
+    RemoteParents, SearchWatch, SpanFilter, Store, StoredEvent, StoredGap, StoredLog,
+    StoredLogPosition, StoredLogTemplate, StoredMetric, StoredOpenSpan, StoredProcessEvent,
+    StoredRemoteParent, StoredRun, StoredSample, StoredSession, StoredSpan, StoredStack, Table,
+    TimeRange, WhichRun,
 };
 
 /// The reading side of one file.
@@ -130,6 +131,14 @@ impl Store for Reader {
         limit: usize,
     ) -> Result<Vec<StoredStack>, ReadError> {
         stacks::at(&self.connection, whose, at, limit).map_err(failed)
+    }
+
+    fn remote_parents(
+        &self,
+        which: RemoteParents,
+        limit: usize,
+    ) -> Result<Vec<StoredRemoteParent>, ReadError> {
+        remote::parents(&self.connection, which, limit).map_err(failed)
     }
 
     fn functions(&self, time: TimeRange) -> Result<Vec<FunctionStatistics>, ReadError> {

@@ -65,6 +65,11 @@ const MIGRATIONS: &[Migration] = &[
         // Its rows become wider.
         fills: &["log_entries"],
     },
+    Migration {
+        statements: include_str!("schema_8.sql"),
+        fill: |_| Ok(()),
+        fills: &[],
+    },
 ];
 
 /// The newest version this program knows.

@@ -10,7 +10,7 @@ use argus_model::{NameKind, NameText, ProducerId, SpanKey, SpanNumber, Timestamp
 use foldhash::HashMap;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
-use super::known::Known;
+use super::known::{Known, check_last_id};
 use super::rollups::Ended;
 use super::row_hash::RowHash;
 use super::runs;
@@ -336,19 +336,8 @@ impl<'c> Stretches<'c> {
             row.count(known, tally);
         }
         insert.raw_execute()?;
-        check_last_id(self.connection, known)
+        check_last_id(self.connection, known.last_span_id)
     }
-}
-
-/// The ids that the engine gave must be those that the rows were counted with.
-fn check_last_id(connection: &Connection, known: &Known) -> rusqlite::Result<()> {
-    if connection.last_insert_rowid() == known.last_span_id {
-        return Ok(());
-    }
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_ROWID),
-        Some("another program has written spans".into()),
-    ))
 }
 
 fn insert_open(

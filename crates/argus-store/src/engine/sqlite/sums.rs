@@ -53,6 +53,7 @@ pub(super) const TABLES: &[Checked] = &[
     by("process_runs", "id", 10),
     by("producers", "id", 10),
     by("gaps", "producer_id", 6),
+    by("remote_parents", "id", 10),
     by("spool_positions", "producer_id", 6),
     by("performance_metrics", "id", 10),
     by("process_events", "id", 10),

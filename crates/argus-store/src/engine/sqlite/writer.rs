@@ -12,7 +12,7 @@ use super::rollups::Rollups;
 use super::schema::{self, Found};
 use super::sums::{Changes, Noted};
 use super::wal::{Blocked, Wal};
-use super::{ledger, logs, observed, prune, runs, sessions, spans};
+use super::{ledger, logs, observed, prune, remote, runs, sessions, spans};
 use crate::batch::{Batch, OpenSpan, Position};
 use crate::error::{CommitError, ReadError};
 use crate::query::StoredLogTemplate;
@@ -251,6 +251,7 @@ fn write(connection: &Connection, known: &mut Known, batch: &Batch) -> rusqlite:
     let mut tally = Tally::default();
     runs::describe(connection, known, &batch.producers)?;
     spans::write(connection, known, batch, &mut tally)?;
+    remote::insert(connection, known, &batch.remote_parents)?;
     observed::write(connection, known, batch, &mut tally)?;
     sessions::append(connection, known, &batch.session_events)?;
     for end in &batch.ends {

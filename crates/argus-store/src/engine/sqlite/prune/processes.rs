@@ -66,7 +66,7 @@ pub(super) fn observed_before(
     } in &OBSERVED
     {
         let (column, before): (_, Value) = match dated {
-            Dated::Timestamp => ("timestamp", iso(before).into()),
+            Dated::Timestamp => ("timestamp", iso(before).as_str().to_owned().into()),
             Dated::Nanos => ("at_ns", before.nanos().into()),
         };
         let removed = connection
@@ -128,9 +128,13 @@ pub(super) fn ended_before(
         .execute(params![before.nanos(), slice.left()])?;
     slice.took(producers);
     if producers > 0 {
-        connection
-            .prepare_cached("DELETE FROM gaps WHERE producer_id NOT IN (SELECT id FROM producers)")?
-            .execute([])?;
+        for table in ["gaps", "remote_parents"] {
+            connection
+                .prepare_cached(&format!(
+                    "DELETE FROM {table} WHERE producer_id NOT IN (SELECT id FROM producers)"
+                ))?
+                .execute([])?;
+        }
     }
     let runs = connection
         .prepare_cached(
