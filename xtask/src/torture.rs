@@ -34,7 +34,9 @@ usage: cargo xtask torture [NAME] [--rounds N | --seeds N]
   reader-stall    a reader that never ends its transaction
   retention       a store far beyond its limit while programs record: how long commits wait
   rotation        a log rotated ten times a second in every way, with 2,000 lines a second, and a gaze
-                  that is killed all the time: 10 seeds of each; also logrotate and Python's handlers
+                  that is killed all the time: 10 seeds of each; also logrotate and Python's handlers;
+                  the logs of nginx, PostgreSQL and logback under load, as their own means rotate them,
+                  and a log of 1 GB
   children        gaze and a program with 10,000 short-lived children: who is missed, what gaze holds
   programs        nginx, Redis, PostgreSQL, Node, a JVM and Python under load, and a program that uses
                   the disk, all watched by gaze: both sides' totals
@@ -89,7 +91,7 @@ const SPOOL: &[&str] = &["--package=argus-spool", "--test=it"];
 const DRAIN: &[&str] = &["--package=argus-drain", "--test=it"];
 const STORE: &[&str] = &["--package=argus-store", "--lib"];
 
-const TORTURES: [Torture; 23] = [
+const TORTURES: [Torture; 24] = [
     rust("kill-producer", SPINE, "kill_producer::", Some(1_000)),
     rust("kill-collector", SPINE, "kill_collector::", Some(1_000)),
     rust("fork", SPINE, "fork::", Some(10_000)),
@@ -113,6 +115,7 @@ const TORTURES: [Torture; 23] = [
     rust("reader-stall", SPINE, "reader_stall::", Some(200)),
     rust("retention", SPINE, "retention::", Some(10)),
     rust("rotation", SPINE, "rotation::", Some(10)),
+    rust("rotation", SPINE, "real_logs::", Some(10)),
     rust("children", SPINE, "offspring::", Some(10_000)),
     rust("programs", SPINE, "programs::", Some(2_000)),
     rust("model", SPOOL, "model::", Some(1_000)),

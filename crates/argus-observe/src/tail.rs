@@ -24,8 +24,19 @@
 //! goes. A look every [`SAFETY_LOOK`] covers what it does not tell (network file systems, exhausted
 //! watches); it costs a system call for each path.
 //!
-//! What can be lost: a file that is moved to another folder, or removed, between two looks; what was
-//! written between the copy and the emptying of a file.
+//! What can be lost:
+//!
+//! - A file that is moved to another folder, or removed or compressed, between two looks; the target of a
+//!   link that is turned twice between them. inotify tells that something came, and that is a [`Gap`].
+//! - What was written between the copy and the emptying of a file: only its writer knows of it.
+//! - A file that was emptied and holds, when it is looked at, all that was read of it before and more: a
+//!   run that begins with the same banner, lines that are all the same. From outside it is a file that
+//!   has grown. It takes bytes of its own to tell a content, the first 256 and the last 64 that were read.
+//! - Where nobody looked, only the first of them are known: of contents that begin alike, the one that was
+//!   copied first is taken for the one that was being read.
+//!
+//! A line that was not finished when its file was copied and emptied is told as two: its writer goes on
+//! in the emptied file.
 
 mod followed;
 mod identity;
@@ -35,8 +46,10 @@ mod place;
 mod reading;
 mod resume;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -102,6 +115,8 @@ pub enum Told<'a> {
         key: u64,
         /// Reading begins behind so many bytes.
         offset: u64,
+        /// The file, for whoever wants to know what stands before; none for what is no file.
+        file: Option<&'a File>,
     },
     /// A line.
     Line(FileLine<'a>),
@@ -194,7 +209,8 @@ impl fmt::Display for Gap {
     }
 }
 
-/// A file that cannot be followed now. It will be as soon as that changes.
+/// A file that cannot be followed now. It will be as soon as that changes, if it can
+/// ([`TailWarning::may_pass`]).
 #[derive(Debug, thiserror::Error)]
 pub enum TailWarning {
     /// There is no such file now.
@@ -215,7 +231,7 @@ pub enum TailWarning {
         source: io::Error,
     },
     /// It was opened, and reading fails.
-    #[error("log file cannot be read: {path}: {source}")]
+    #[error("log file cannot be read: {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -233,6 +249,11 @@ pub enum TailWarning {
 }
 
 impl TailWarning {
+    /// Whether it may change by itself.
+    pub const fn may_pass(&self) -> bool {
+        !matches!(self, Self::BadPattern { .. })
+    }
+
     fn of(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
@@ -266,6 +287,16 @@ impl Registry {
     }
 }
 
+/// What a file that a pattern matches is, if no position in it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// It has come while its pattern was watched; a copy of what is followed already is no file of its
+    /// own.
+    IsNew,
+    /// It has come since, if it is younger than what is remembered; else it was there before anybody looked.
+    IsNewIfYoung,
+}
+
 /// Follows any number of log files.
 pub struct Follower {
     files: Vec<Followed>,
@@ -277,6 +308,7 @@ pub struct Follower {
     /// Told with the next read.
     gaps: Vec<Gap>,
     next_look: Instant,
+    must_expand: bool,
     more: bool,
     buffer: Vec<u8>,
 }
@@ -311,6 +343,7 @@ impl Follower {
             notices: Notices::open(),
             gaps: Vec::new(),
             next_look: Instant::now() + SAFETY_LOOK,
+            must_expand: false,
             more: true,
             buffer: vec![0; BUFFER_BYTES],
         };
@@ -325,7 +358,7 @@ impl Follower {
                 Err(warning) => warnings.push(warning),
             }
         }
-        warnings.extend(follower.expand(start));
+        warnings.extend(follower.expand(start, Unread::IsNewIfYoung));
         follower.hear();
         let files = follower.files.iter_mut();
         files.for_each(Followed::begin_to_count);
@@ -333,16 +366,29 @@ impl Follower {
     }
 
     fn follow(&mut self, path: &Path, start: StartAt) -> Option<TailWarning> {
-        let positions = match start {
+        let positions = self.recall(path, start);
+        self.follow_from(path, start, &positions)
+    }
+
+    fn recall(&mut self, path: &Path, start: StartAt) -> Vec<Position> {
+        match start {
             StartAt::Resume => (self.memory)(path),
             StartAt::End | StartAt::Beginning => Vec::new(),
-        };
+        }
+    }
+
+    fn follow_from(
+        &mut self,
+        path: &Path,
+        start: StartAt,
+        positions: &[Position],
+    ) -> Option<TailWarning> {
         let source = self.files.len();
         let (file, warning, gaps) = Followed::open(
             path,
             source,
             start,
-            &positions,
+            positions,
             &mut self.notices,
             &mut self.registry,
         );
@@ -351,17 +397,46 @@ impl Follower {
         warning
     }
 
-    /// Follows what the patterns match and is not followed yet.
-    fn expand(&mut self, start: StartAt) -> Vec<TailWarning> {
+    /// Follows what the patterns match and is not followed yet; from where on, if it was never read.
+    fn expand(&mut self, start: StartAt, unread: Unread) -> Vec<TailWarning> {
         let mut warnings = Vec::new();
         for index in 0..self.patterns.len() {
             self.patterns[index].watch(&mut self.notices, index);
-            for found in self.patterns[index].matches() {
-                let is_followed = self.files.iter().any(|file| file.path == found.path);
-                let is_read = self.registry.0.contains_key(&found.identity);
-                if !is_followed && !is_read {
-                    warnings.extend(self.follow(&found.path, start));
+            let mut found = Vec::new();
+            for matched in self.patterns[index].matches() {
+                let mut files = self.files.iter();
+                let is_followed = files.any(|file| file.path == matched.path)
+                    || self.registry.0.contains_key(&matched.look.identity);
+                let is_copy = |file: &Followed| file.is_copied_to(&matched.path);
+                let is_copied = unread == Unread::IsNew && self.files.iter().any(is_copy);
+                if !is_followed && !is_copied {
+                    let positions = self.recall(&matched.path, start);
+                    found.push((matched, positions));
                 }
+            }
+            // Whoever was read before knows the files that it was rotated to, unless they are read under
+            // their own names, which are longer.
+            found.sort_by_key(|(matched, positions)| {
+                (
+                    positions.is_empty(),
+                    Reverse(matched.path.as_os_str().len()),
+                )
+            });
+            let known: Vec<Position> = found.iter().flat_map(|(_, it)| it).copied().collect();
+            for (matched, positions) in found {
+                if self.registry.0.contains_key(&matched.look.identity) {
+                    continue;
+                }
+                let start = match (start, unread) {
+                    (StartAt::Resume, Unread::IsNew) if positions.is_empty() => StartAt::Beginning,
+                    (StartAt::Resume, Unread::IsNewIfYoung)
+                        if positions.is_empty() && resume::is_new(&matched.look, &known) =>
+                    {
+                        StartAt::Beginning
+                    }
+                    (start, _) => start,
+                };
+                warnings.extend(self.follow_from(&matched.path, start, &positions));
             }
         }
         warnings
@@ -412,7 +487,7 @@ impl Follower {
     /// Tells every line that is complete by now, and whatever else there is to tell. Returns after a
     /// few megabytes of each file, so that its caller can do other things as well.
     pub fn read(&mut self, mut told: impl FnMut(Told<'_>) -> Taken) {
-        let mut must_expand = self.hear();
+        self.hear();
         let now = Instant::now();
         if now >= self.next_look {
             self.next_look = now + SAFETY_LOOK;
@@ -420,15 +495,15 @@ impl Follower {
             for file in &mut self.files {
                 file.look_regularly(is_told);
             }
-            must_expand |= !self.patterns.is_empty();
+            self.must_expand |= !self.patterns.is_empty();
         }
-        if must_expand {
+        if std::mem::take(&mut self.must_expand) {
             let start = match self.start {
                 StartAt::Resume => StartAt::Resume,
                 StartAt::End | StartAt::Beginning => StartAt::Beginning,
             };
             // What a pattern has found and cannot be read will be looked at like any other path.
-            self.expand(start);
+            self.expand(start, Unread::IsNew);
         }
         let files = &self.files;
         self.gaps.retain(|gap| {
@@ -467,35 +542,43 @@ impl Follower {
         }
     }
 
-    /// Looks at the paths of which something was heard.
+    /// Looks at the paths of which something was heard, until nothing more is heard: what left a path
+    /// before it was looked at is known before its successor is read.
     fn look_at_paths(&mut self, told: followed::Tell<'_>) {
-        let wanted: Vec<usize> = (0..self.files.len())
-            .filter(|index| self.files[*index].needs.look)
-            .collect();
-        let mut spotted = Vec::new();
-        for index in wanted {
-            spotted.push((index, self.files[index].spot_strangers()));
-        }
-        if !spotted.is_empty() {
+        for _ in 0..followed::MOST_LOOKS {
+            let mut spotted = Vec::new();
+            for (index, file) in self.files.iter_mut().enumerate() {
+                if std::mem::take(&mut file.needs.look) {
+                    spotted.push((index, file.spot_strangers()));
+                }
+            }
+            if spotted.is_empty() {
+                return;
+            }
             self.hear();
-        }
-        for (index, strangers) in spotted {
-            let file = &mut self.files[index];
-            let (notices, registry) = (&mut self.notices, &mut self.registry);
-            file.adopt_strangers(strangers, notices, registry);
-            file.look_at_path(notices, registry, told);
-            self.gaps.extend(file.take_unmet());
+            for (index, strangers) in &spotted {
+                let file = &mut self.files[*index];
+                let (notices, registry) = (&mut self.notices, &mut self.registry);
+                file.adopt_strangers(strangers, notices, registry);
+                file.look_at_path(notices, registry, told);
+            }
+            self.hear();
+            for (index, _) in spotted {
+                let file = &mut self.files[index];
+                if !file.needs.look {
+                    self.gaps.extend(file.take_unmet());
+                }
+            }
         }
     }
 
-    /// Takes in what inotify has to tell; whether patterns may match more.
-    fn hear(&mut self) -> bool {
-        let (files, mut expand) = (&mut self.files, false);
+    /// Takes in what inotify has to tell.
+    fn hear(&mut self) {
+        let (files, must_expand) = (&mut self.files, &mut self.must_expand);
         self.notices
             .hear(files.len(), |source, notice| match files.get_mut(source) {
                 Some(file) => file.hear(notice),
-                None => expand = true,
+                None => *must_expand = true,
             });
-        expand
     }
 }

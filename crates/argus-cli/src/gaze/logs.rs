@@ -26,7 +26,7 @@ use super::console::{self, Label};
 use super::desk::Desk;
 use super::observers;
 use super::plan::Plan;
-use super::reading::Wanted;
+use super::reading::{Wanted, complaint};
 use super::recorder::Subject;
 use super::scribe::{Outcome, Pipe, Scribe, Written};
 
@@ -194,7 +194,7 @@ impl<'scope> Reader<'scope> {
             .collect();
         let (follower, warnings) = Follower::open_with(&files, start, memory);
         for warning in warnings {
-            console::warn(&format!("{warning}; followed as soon as it can be read"));
+            console::warn(&complaint(&warning));
         }
         let (voice, stop) = (Arc::new(voice), Arc::new(Bell::new()?));
         let mut threads = Vec::new();
@@ -301,9 +301,7 @@ fn show(outcome: Outcome<'_>, voice: &Voice, label: &Label, desk: Desk<'_>) {
             desk.console.line(label, written.text, written.number);
         }
         Outcome::Missing(gap) => console::warn(&format!("lines are missing: {gap}")),
-        Outcome::Warning(warning) => {
-            console::warn(&format!("{warning}; followed as soon as it can be read"));
-        }
+        Outcome::Warning(warning) => console::warn(&complaint(&warning)),
     }
 }
 

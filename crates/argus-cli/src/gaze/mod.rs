@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use argus_model::Level;
 use argus_model::paths::DataDir;
-use argus_observe::alarm::{Hold, LineRate, Rules, Threshold};
+use argus_observe::alarm::{Hold, LinePatterns, LineRate, Rules, Threshold};
 use argus_observe::argv::Argv;
 use argus_observe::platform::{self, Signal, Signals};
 
@@ -162,7 +162,7 @@ struct AlertArgs {
 }
 
 impl AlertArgs {
-    fn rules(&self) -> Rules {
+    fn rules(&self, wanted: &Wanted) -> Rules {
         let rate = LineRate {
             lines: self.lines,
             within: self.within.as_seconds(),
@@ -174,15 +174,21 @@ impl AlertArgs {
             hold: self.hold,
             ..Rules::default()
         };
-        self.wanted().rules(rate, others)
+        wanted.rules(rate, others)
     }
 
     /// Which log lines are spoken of.
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    ///
+    /// # Errors
+    /// When patterns that are small enough by themselves are too large together.
+    fn wanted(&self) -> Result<Wanted> {
+        if let Err(error) = LinePatterns::new(&self.log) {
+            return Err(Refusal::new(Exit::Usage, format!("--alert-log: {error}")).into());
+        }
+        Ok(Wanted {
             patterns: self.log.clone(),
             level: self.log_level,
-        }
+        })
     }
 }
 
@@ -334,6 +340,7 @@ impl Args {
         };
         let mut logfiles: Vec<_> = self.logfiles.iter().map(|path| absolute(path)).collect();
         let mut units = self.units.clone();
+        let wanted = self.alerts.wanted()?;
         let plan = |whom| Plan {
             whom,
             app_name: self.app_name.clone(),
@@ -341,7 +348,7 @@ impl Args {
             logfiles: std::mem::take(&mut logfiles),
             units: std::mem::take(&mut units),
             reading: Reading {
-                alert: self.alerts.wanted(),
+                alert: wanted.clone(),
                 parse: self.reading.parses() || self.alerts.log_level.is_some(),
                 ..self.reading.reading()
             },
@@ -349,7 +356,7 @@ impl Args {
             adaptive: self.adaptive,
             follow_children: self.follow_children,
             follow_restarts: self.follow_restarts,
-            alerts: self.alerts.rules(),
+            alerts: self.alerts.rules(&wanted),
             alert_command: self.alerts.command.clone(),
             plugins: self.plugins.clone(),
             stacks: self.stacks,

@@ -1,5 +1,6 @@
 //! How log lines are read: from where, and what is made of them.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ use argus_observe::alarm::{LinePatterns, LineRate, Rules};
 use argus_observe::journal::{self, Place, Since};
 use argus_observe::parse::correlate::{Correlator, Pattern};
 use argus_observe::parse::mask::{Masker, NAMES};
-use argus_observe::tail::{Content, Head, Identity, Memory, Position, StartAt};
+use argus_observe::tail::{Content, Head, Identity, Memory, Position, StartAt, TailWarning};
 use argus_store::Store;
 use argus_store::query::StoredLogPosition;
 
@@ -235,6 +236,17 @@ impl Reading {
             return Ok(Box::new(|_| Vec::new()));
         };
         Ok(Box::new(move |path| positions(&*store, path)))
+    }
+}
+
+/// What keeps a file from being followed, and what becomes of it.
+pub(crate) fn complaint(warning: &TailWarning) -> String {
+    let reason = warning.source().map(|source| format!(": {source}"));
+    let reason = reason.unwrap_or_default();
+    if warning.may_pass() {
+        format!("{warning}{reason}; followed as soon as it can be read")
+    } else {
+        format!("{warning}{reason}; nothing is followed for it")
     }
 }
 

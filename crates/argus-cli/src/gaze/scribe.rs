@@ -3,8 +3,11 @@
 //! What a line means is made out before it is recorded, so that the record is whole. A line for which
 //! there is no room is refused, and will come again: nothing here remembers it.
 
+mod before;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -15,7 +18,7 @@ use argus_observe::line::{Line, Taken};
 use argus_observe::parse::correlate::Correlator;
 use argus_observe::parse::mask::Masker;
 use argus_observe::parse::{Continuation, Parser, Value};
-use argus_observe::tail::{Content, FileLine, Gap, Told};
+use argus_observe::tail::{Content, FileLine, Gap, StartAt, TailWarning, Told};
 use argus_spool::{Definition, Offered, describe_log_file};
 use jiff::tz::TimeZone;
 
@@ -47,13 +50,15 @@ pub(crate) enum Outcome<'a> {
     /// Lines are missing, which is recorded.
     Missing(&'a Gap),
     /// Something is said to the user.
-    Warning(String),
+    Warning(TailWarning),
 }
 
 /// Writes the lines of several sources.
 pub(crate) struct Scribe<'r> {
     recorder: &'r Recorder,
     parse: bool,
+    /// A predecessor has recorded what stands before.
+    resumes: bool,
     masker: Option<Masker>,
     correlator: Option<Correlator>,
     lines_per_second: Option<u32>,
@@ -63,6 +68,13 @@ pub(crate) struct Scribe<'r> {
     attributes: String,
     /// Room for the ids of a line.
     ids: Box<[u8; ID_BYTES]>,
+}
+
+/// Whether a source was begun before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Before,
+    Now,
 }
 
 /// One source of lines.
@@ -123,6 +135,7 @@ impl<'r> Scribe<'r> {
         Ok(Self {
             recorder,
             parse: reading.parse,
+            resumes: reading.start() == StartAt::Resume,
             masker: reading.masker(),
             correlator: reading.correlator()?,
             lines_per_second: reading.lines_per_second,
@@ -165,9 +178,13 @@ impl<'r> Scribe<'r> {
                 content,
                 key,
                 offset,
+                file,
             } => {
                 let path = path.to_string_lossy();
-                self.begin(source, &path);
+                let is_new = self.begin(source, &path) == Begun::Now;
+                if let Some(file) = file.filter(|_| is_new && self.resumes) {
+                    self.recall(source, file, offset);
+                }
                 self.define(key, &path, content);
                 self.note(subject, key, offset)
             }
@@ -182,7 +199,7 @@ impl<'r> Scribe<'r> {
                 Taken::Yes
             }
             Told::Warning(warning) => {
-                show(Outcome::Warning(warning.to_string()));
+                show(Outcome::Warning(warning));
                 Taken::Yes
             }
         }
@@ -209,18 +226,35 @@ impl<'r> Scribe<'r> {
         self.offer(subject, &of, show)
     }
 
-    fn begin(&mut self, source: usize, path: &str) {
-        let zone = &self.zone;
-        let stream = || Stream {
+    fn begin(&mut self, source: usize, path: &str) -> Begun {
+        if self.sources.contains_key(&source) {
+            return Begun::Before;
+        }
+        let stream = Stream {
             path: path.to_owned(),
-            parser: Parser::new(zone.clone()),
+            parser: Parser::new(self.zone.clone()),
             continues: 0,
             budget: Budget {
                 since: Instant::now(),
                 left: u32::MAX,
             },
         };
-        self.sources.entry(source).or_insert_with(stream);
+        self.sources.insert(source, stream);
+        Begun::Now
+    }
+
+    /// Reads once more what a predecessor has recorded last, so that what continues it is told to.
+    fn recall(&mut self, source: usize, file: &File, offset: u64) {
+        let Some(stream) = self.sources.get_mut(&source).filter(|_| self.parse) else {
+            return;
+        };
+        before::each_line(file, offset, |line| {
+            let masked = self.masker.as_ref().map(|it| it.mask(&line.text));
+            let parsed = stream
+                .parser
+                .parse(masked.as_deref().unwrap_or(&line.text), moment::now());
+            stream.continues = counted(parsed.continuation, stream.continues);
+        });
     }
 
     fn define(&mut self, key: u64, path: &str, content: &Content) {
@@ -275,10 +309,7 @@ impl<'r> Scribe<'r> {
         let (mut level, mut continues) = (of.level, stream.continues);
         if self.parse {
             let parsed = stream.parser.parse(text, moment::now());
-            continues = match parsed.continuation {
-                Continuation::Begins => 0,
-                Continuation::Continues => stream.continues.saturating_add(1),
-            };
+            continues = counted(parsed.continuation, stream.continues);
             self.attributes.clear();
             for field in parsed.fields.iter() {
                 add_attribute(&mut self.attributes, field.name, field.value);
@@ -344,6 +375,14 @@ impl Budget {
             self.left = most;
         }
         self.left > 0
+    }
+}
+
+/// How many lines a line stands behind the first of its event, by the line before it.
+fn counted(continuation: Continuation, before: u32) -> u32 {
+    match continuation {
+        Continuation::Begins => 0,
+        Continuation::Continues => before.saturating_add(1),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::autopsy;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::gaze::observers::{self, Interval};
-use crate::gaze::reading::{Reading, ReadingArgs};
+use crate::gaze::reading::{Reading, ReadingArgs, complaint};
 use crate::gaze::recorder::{self, Event, Parent, Recorder, Subject};
 use crate::gaze::scribe::{Outcome, Pipe, Scribe};
 use crate::gaze::{AppName, absolute};
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let memory = reading.memory(data)?;
     let (follower, warnings) = Follower::open_with(&logfiles, reading.start(), memory);
     for warning in warnings {
-        tell(&format!("{warning}; followed as soon as it can be read"));
+        tell(&complaint(&warning));
     }
     let child = Child::spawn(&launch, Streams::of_caller(), &signals)?;
     let session = Session {
@@ -191,7 +191,7 @@ impl Session {
                         files.take(&self.subject, told, |outcome| match outcome {
                             Outcome::Written(_) => {}
                             Outcome::Missing(gap) => tell(&format!("lines are missing: {gap}")),
-                            Outcome::Warning(warning) => tell(&warning),
+                            Outcome::Warning(warning) => tell(&complaint(&warning)),
                         })
                     };
                     observers::follow(follower, &stop, take, || {});

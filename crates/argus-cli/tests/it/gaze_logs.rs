@@ -5,31 +5,31 @@ use std::io::Write;
 use std::path::Path;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::observed::{Home, Running, Stranger, eventually};
 
-fn gaze(home: &Home, stranger: &Stranger, options: &[&str]) -> Running {
+pub(crate) fn gaze(home: &Home, stranger: &Stranger, options: &[&str]) -> Running {
     let pid = stranger.pid.to_string();
     let arguments = [&["gaze", "--pid", &pid, "--interval", "1"], options].concat();
     Running::start(home.collected(&arguments))
 }
 
-fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     let mut options = OpenOptions::new();
     let mut file = options.append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
 /// The stored lines' texts, in order.
-fn lines(home: &Home) -> Vec<String> {
+pub(crate) fn lines(home: &Home) -> Vec<String> {
     let rows = home.rows("SELECT log_line FROM log_entries ORDER BY id");
     let text = |row: &Value| row["log_line"].as_str().unwrap().to_owned();
     rows.iter().map(text).collect()
 }
 
 #[track_caller]
-fn stored(home: &Home, expected: &[&str]) {
+pub(crate) fn stored(home: &Home, expected: &[&str]) {
     eventually("the lines are stored", || {
         (lines(home).len() >= expected.len()).then_some(())
     });
@@ -70,6 +70,41 @@ fn who_was_killed_goes_on_where_it_stopped_whatever_was_rotated() {
         "and a new one",
     ];
     stored(&home, &expected);
+}
+
+#[test]
+fn what_continues_an_event_does_so_after_a_kill() {
+    let home = Home::new();
+    let log = home.path("app.log");
+    fs::write(&log, "").unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let options = [
+        "--logfile",
+        log.to_str().unwrap(),
+        "--from",
+        "resume",
+        "--parse-logs",
+    ];
+    let mut first = gaze(&home, &stranger, &options);
+    first.wait_for("[Gaze] Metrics");
+    let begun =
+        "2026-01-27 14:23:46,123 ERROR shop.cart - no gold\nTraceback (most recent call last):\n";
+    append(&log, begun);
+    first.wait_for("[Gaze] Log: Traceback");
+    first.signal(Signal::KILL);
+    drop(first);
+    append(
+        &log,
+        "  File \"shop.py\", line 7, in pay\nValueError: no gold\n",
+    );
+    let mut second = gaze(&home, &stranger, &options);
+    second.wait_for("[Gaze] Log: ValueError");
+    second.signal(Signal::INT);
+    assert_eq!(second.finish().0, 0);
+    let rows = home.rows("SELECT level, continues FROM log_entries ORDER BY id");
+    let expected = [None, Some(1), Some(2), Some(3)];
+    let expected = expected.map(|continues| json!({"level": "ERROR", "continues": continues}));
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[allow(dead_code, reason = "another test binary uses the rest")]
+#[path = "../torture/alone.rs"]
+mod alone;
 mod nobody;
 mod observed;
 mod pty;
@@ -24,6 +27,7 @@ mod help;
 mod listings;
 mod logs;
 mod logs_follow;
+mod logs_hostile;
 mod logs_refusals;
 mod query;
 mod refusals;

@@ -35,6 +35,7 @@ mod pid_reuse;
 mod programs;
 mod read_only;
 mod reader_stall;
+mod real_logs;
 mod retention;
 mod rotation;
 mod threads;

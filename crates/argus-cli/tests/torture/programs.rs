@@ -5,8 +5,9 @@
 //! A program that is not installed is said and left out, but not in CI, which installs the first two.
 
 pub(crate) mod disk;
+pub(crate) mod postgres;
 mod servers;
-mod traffic;
+pub(crate) mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -29,7 +29,7 @@ fn storms(name: &str, kinds: &[Rotation], kills: Kills, losses: Losses<'_>) {
         }
         watch.until_it_follows();
         let written = watch.through(seed, kills, || scene.storm(kinds));
-        let account = watch.settle(written);
+        let account = watch.settle(written, 0);
         account.balance(&format!("rotation, {name}, seed {seed}"), losses);
     }
 }

@@ -13,13 +13,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::identity::{Content, Identity, Look};
+use super::identity::{Content, Identity, Look, place_in};
 use super::notices::{Notice, Notices};
-use super::place::{Place, folder_of};
+use super::place::{Before, Place, folder_of};
 use super::reading::{Progress, Reading};
 use super::resume::{Resumed, resume};
 use super::{Gap, GapReason, Position, Registry, StartAt, TailWarning, Told};
 use crate::line::Taken;
+use recover::Missing;
 
 /// How long a file that has left its path must be quiet before its last line counts as all there is,
 /// and before it may have to give way to others.
@@ -33,7 +34,7 @@ const SILENT: Duration = Duration::from_secs(600);
 const MOST_RETIRED: usize = 64;
 
 /// Contents of which it is remembered how far they were read.
-const MOST_FINISHED: usize = 64;
+const MOST_FINISHED: usize = 256;
 
 /// How long a path may lead nowhere before that is said: rotation leaves it empty for a moment.
 const ABSENCE: Duration = Duration::from_secs(2);
@@ -42,7 +43,7 @@ const ABSENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Looks at a path that changes all the time.
-const MOST_LOOKS: usize = 16;
+pub(super) const MOST_LOOKS: usize = 16;
 
 /// A path and what stands, or stood, there.
 #[derive(Debug)]
@@ -54,10 +55,16 @@ pub(super) struct Followed {
     readings: VecDeque<Reading>,
     has_current: bool,
     finished: VecDeque<(Content, u64)>,
+    /// Contents that were known by fewer bytes while they were short, and how much of them was read then.
+    shorter: VecDeque<(Content, u64)>,
+    /// What looked like copies of what was never read, before it was heard whether they are.
+    suspects: Vec<(Identity, PathBuf)>,
     /// How much of a file that was there at the start, but could not be opened, is old.
     old: Option<(Identity, u64)>,
     /// Something was spotted of which nothing can be said yet: to be looked at again.
     has_riddles: bool,
+    /// The folder is another by now, or gone: nothing is told of what happens there.
+    is_deaf: bool,
     complaint: Option<Complaint>,
     absent_since: Option<Instant>,
     pub(super) needs: Needs,
@@ -104,8 +111,11 @@ impl Followed {
             readings: VecDeque::new(),
             has_current: false,
             finished: VecDeque::new(),
+            shorter: VecDeque::new(),
+            suspects: Vec::new(),
             old: None,
             has_riddles: false,
+            is_deaf: false,
             complaint: None,
             absent_since: None,
             needs: Needs {
@@ -114,7 +124,7 @@ impl Followed {
             },
             paused_until: None,
         };
-        followed.settle(notices);
+        followed.settle(notices, Before::Known);
         let mut opened = open_regular(path);
         let mut gaps = Vec::new();
         if start == StartAt::Resume && !positions.is_empty() {
@@ -122,10 +132,12 @@ impl Followed {
             for _ in 0..MOST_LOOKS {
                 let current = opened.as_ref().ok().map(|(file, look)| (file, *look));
                 resumed = resume(followed.place.as_ref(), current, positions);
-                if resumed.missing.is_none() {
+                // It may have been rotated while it was looked for.
+                let there = Look::at(path).map(|look| look.identity).ok();
+                let is_there = there == opened.as_ref().ok().map(|(_, look)| look.identity);
+                if resumed.missing.is_empty() && !resumed.is_stale && is_there {
                     break;
                 }
-                // It may have been rotated while it was looked for.
                 opened = open_regular(path);
             }
             gaps.extend(followed.adopt(resumed, notices, registry));
@@ -157,8 +169,15 @@ impl Followed {
         resumed: Resumed,
         notices: &mut Notices,
         registry: &mut Registry,
-    ) -> Option<Gap> {
-        for reading in resumed.older {
+    ) -> Vec<Gap> {
+        let of_others = |it: &Reading| registry.is_anothers(it.identity(), self.source);
+        let older: Vec<_> = resumed
+            .older
+            .into_iter()
+            .filter(|it| !of_others(it))
+            .collect();
+        for mut reading in older {
+            reading.leave(0);
             self.insert(0, reading, notices, registry);
             self.readings.rotate_left(1);
         }
@@ -166,26 +185,50 @@ impl Followed {
             self.enter(current, notices, registry);
         }
         self.finished.extend(resumed.finished);
-        resumed.missing.map(|(content, offset)| Gap {
+        // What was not emptied yet may be by now.
+        if let Some(place) = &mut self.place {
+            resumed.copies.into_iter().for_each(|it| place.forget(it));
+        }
+        let gap = |(content, from, reason)| Gap {
             source: self.source,
             content: Some(content),
-            from: offset,
+            from,
             bytes: None,
-            reason: GapReason::Vanished,
-        })
+            reason,
+        };
+        resumed.missing.into_iter().map(gap).collect()
     }
 
     /// Finds out where the path leads, and asks to be told what happens there.
-    fn settle(&mut self, notices: &mut Notices) {
+    fn settle(&mut self, notices: &mut Notices, before: Before) {
         // A link is turned in its own folder.
         notices.watch_folder(folder_of(&self.path), self.source);
-        let Ok(place) = Place::of(&self.path) else {
+        let Ok(mut place) = Place::of(&self.path) else {
             return;
         };
         notices.watch_folder(place.folder(), self.source);
-        if !self.place.as_ref().is_some_and(|it| it.is_where(&place)) {
-            self.place = Some(place);
+        if self.is_deaf {
+            // What came before it could be heard of is found by its name.
+            self.is_deaf = false;
+            self.needs.look = true;
+            self.needs.search = true;
         }
+        if self.place.as_ref().is_some_and(|it| it.is_where(&place)) {
+            return;
+        }
+        // A folder that was not there held nothing.
+        if self.place.is_some() || before == Before::Known {
+            place.know_all();
+        } else {
+            self.needs.look = true;
+            self.needs.search = true;
+        }
+        if let Some(before) = &self.place {
+            place.go_on_counting(before);
+        }
+        self.place = Some(place);
+        // What stood elsewhere stood there before.
+        self.readings.iter_mut().for_each(|it| it.leave(0));
     }
 
     /// `reading` is what stands at the path now.
@@ -252,11 +295,18 @@ impl Followed {
         match notice {
             Notice::Written => self.needs.read = true,
             Notice::Lost => {
+                if let Some(place) = &mut self.place {
+                    place.unlearn();
+                }
                 self.needs = Needs {
                     read: true,
                     look: true,
                     search: true,
                 }
+            }
+            Notice::Deaf => {
+                self.is_deaf = true;
+                self.hear(Notice::Lost);
             }
             Notice::Moved { name, what, cookie } => {
                 let is_own = self.path.file_name() == Some(name);
@@ -281,9 +331,9 @@ impl Followed {
         self.needs.read = true;
         let there = Look::at(&self.path).map(|look| look.identity).ok();
         let expected = self.current().map(Reading::identity);
-        if there != expected || there.is_none() || self.has_riddles {
+        if there != expected || there.is_none() || self.has_riddles || self.is_deaf {
             self.needs.look = true;
-            self.needs.search |= !is_told;
+            self.needs.search |= !is_told || self.is_deaf;
         }
     }
 
@@ -294,7 +344,9 @@ impl Followed {
         registry: &mut Registry,
         told: Tell<'_>,
     ) {
-        self.needs.look = false;
+        if self.is_deaf {
+            self.settle(notices, Before::New);
+        }
         for _ in 0..MOST_LOOKS {
             match Look::at(&self.path) {
                 Err(error) => {
@@ -311,7 +363,7 @@ impl Followed {
                     }
                 }
             }
-            self.settle(notices);
+            self.settle(notices, Before::New);
             // Once more afterwards: it may have been moved on while it was opened.
             if !self.take_successor(notices, registry, told) {
                 return;
@@ -346,14 +398,10 @@ impl Followed {
 
     /// A file that is met for the first time, or again.
     fn begin(&mut self, file: File, look: &Look) -> Reading {
-        let fits = |content: &Content| content.file == look.identity && content.head.fits(&file);
-        let read_before = self
-            .finished
-            .iter()
-            .rev()
-            .find(|(content, offset)| *offset <= look.size && fits(content));
-        if let Some((content, offset)) = read_before {
-            return Reading::go_on(file, look.identity, *content, *offset);
+        let places = || self.finished.iter().rev().copied();
+        let read_before = place_in(&file, look, places());
+        if let Some((content, offset)) = read_before.and_then(|index| places().nth(index)) {
+            return Reading::go_on(file, look.identity, content, offset);
         }
         let offset = match self.old.take() {
             Some((old, length)) if old == look.identity && length <= look.size => length,
@@ -390,28 +438,35 @@ impl Followed {
     ) -> bool {
         self.needs.read = false;
         self.paused_until = None;
+        self.let_go_of_overwritten(notices, registry);
         let mut index = 0;
         while index < self.readings.len() {
-            if self.readings[index].is_met_first() {
-                self.insert_missed(index, notices, registry);
+            if let Some(modified_ns) = self.readings[index].is_met_first() {
+                match self.insert_missed(index, notices, registry) {
+                    Missing::InDoubt => {
+                        self.needs.look = true;
+                        return true;
+                    }
+                    Missing::Found(copies) => {
+                        self.readings[index + copies].meet(modified_ns);
+                    }
+                    Missing::Another => {}
+                }
             }
-            let progress = self.readings[index].read((self.source, &self.path), buffer, told);
-            if let Some(known) = self.readings[index].take_known_before() {
-                self.remember(known);
-            }
+            let progress = self.read_one(index, buffer, told);
             match progress {
                 // What is younger waits, so that the order is kept.
                 Progress::More => return true,
                 Progress::NoRoom => return self.pause(),
                 Progress::Cut if self.recover(index, notices, registry, told) == Taken::Yes => {
+                    index = 0;
                     continue;
                 }
                 Progress::Cut => return self.pause(),
                 Progress::AtEnd => {}
                 Progress::Failed(source) => self.complain_of_failure(index, source, told),
             }
-            let has_left = !(self.has_current && index + 1 == self.readings.len());
-            if has_left && self.retire(index, notices, registry, told) {
+            if !self.is_current(index) && self.retire(index, notices, registry, told) {
                 continue;
             }
             index += 1;
@@ -419,8 +474,29 @@ impl Followed {
         false
     }
 
+    fn read_one(&mut self, index: usize, buffer: &mut [u8], told: Tell<'_>) -> Progress {
+        let reading = &mut self.readings[index];
+        if reading.is_read_copy() {
+            return Progress::AtEnd;
+        }
+        let mut progress = reading.read((self.source, &self.path), buffer, told);
+        let is_at_end = matches!(progress, Progress::AtEnd);
+        if is_at_end && reading.finish_copy(self.source, told) == Taken::NoRoom {
+            progress = Progress::NoRoom;
+        }
+        if let Some(known) = reading.take_known_before() {
+            keep(&mut self.shorter, known);
+        }
+        progress
+    }
+
+    /// Whether this reading is of what stands at the path.
+    fn is_current(&self, index: usize) -> bool {
+        self.has_current && index + 1 == self.readings.len()
+    }
+
     fn complain_of_failure(&mut self, index: usize, source: io::Error, told: Tell<'_>) {
-        if self.has_current && index + 1 == self.readings.len() {
+        if self.is_current(index) {
             let path = self.path.clone();
             let warning = TailWarning::Unreadable { path, source };
             self.complain(Complaint::Unreadable, warning, told);
@@ -459,10 +535,7 @@ impl Followed {
     }
 
     fn remember(&mut self, finished: (Content, u64)) {
-        if self.finished.len() == MOST_FINISHED {
-            self.finished.pop_front();
-        }
-        self.finished.push_back(finished);
+        keep(&mut self.finished, finished);
     }
 
     /// Hands out unfinished lines as well: the last call.
@@ -485,9 +558,21 @@ impl Complaint {
     }
 }
 
-/// Opens without waiting for the other end of a pipe, and without becoming a terminal's owner.
+fn keep(contents: &mut VecDeque<(Content, u64)>, content: (Content, u64)) {
+    if contents.len() >= MOST_FINISHED {
+        contents.pop_front();
+    }
+    contents.push_back(content);
+}
+
+/// Opens nothing but files: to open a pipe would let its writer go on, who then writes to nobody, and some
+/// devices do things when they are opened. What takes the place of a file in between is opened without
+/// waiting for its other end, and without becoming a terminal's owner.
 pub(super) fn open_regular(path: &Path) -> Result<(File, Look), TailWarning> {
     let refused = |error: io::Error| TailWarning::of(path, error);
+    if !Look::at(path).map_err(refused)?.is_regular {
+        return Err(TailWarning::NotAFile(path.to_owned()));
+    }
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)

@@ -116,10 +116,17 @@ impl Head {
     /// read. A head of a few bytes fits many: then it must hold all that was read.
     pub(super) fn may_be_copied_to(&self, other: &File, offset: u64) -> bool {
         let holds_all = (1..=u64::from(self.bytes)).contains(&offset);
-        (self.bytes >= TELLING_BYTES || holds_all) && self.fits(other)
+        (self.tells() || holds_all) && self.fits(other)
     }
 
-    fn of_bytes(bytes: &[u8]) -> Self {
+    /// Whether few others begin like this.
+    pub(super) fn tells(&self) -> bool {
+        self.bytes >= TELLING_BYTES
+    }
+
+    /// Of a content that begins with these bytes, of which it takes no more than it needs.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
+        let bytes = &bytes[..bytes.len().min(HEAD_BYTES)];
         // Fowler, Noll and Vo: nobody forges a log file to be taken for its own copy.
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
@@ -133,6 +140,57 @@ impl Head {
             },
         }
     }
+}
+
+impl Content {
+    /// Whether this, read up to `offset`, is all that `file` holds. What was written between the copying and
+    /// the emptying of a file may have been read, and is in no copy.
+    pub(super) fn is_all_of(&self, offset: u64, file: &File, size: u64) -> bool {
+        let tells_enough = self.head.bytes >= TELLING_BYTES;
+        let is_all = offset == size || offset > size && tells_enough;
+        is_all && size > 0 && self.head.fits(file)
+    }
+}
+
+/// Whether two files hold the same, as far as both go: one may be a copy of the other, or of what the
+/// other was. Their beginnings are compared, and the last bytes that both have.
+pub(super) fn hold_the_same(one: &File, other: &File) -> bool {
+    let size = |file| Look::through(file).map_or(0, |look| look.size);
+    let both = size(one).min(size(other));
+    let mut from_one = [0; HEAD_BYTES];
+    let mut from_other = [0; HEAD_BYTES];
+    let length = both.min(HEAD_BYTES as u64) as usize;
+    let mut is_same = |from: u64| {
+        let (one_bytes, other_bytes) = (&mut from_one[..length], &mut from_other[..length]);
+        one.read_exact_at(one_bytes, from).is_ok()
+            && other.read_exact_at(other_bytes, from).is_ok()
+            && one_bytes == other_bytes
+    };
+    both > 0 && is_same(0) && is_same(both - length as u64)
+}
+
+/// Where reading stopped in this very file, of the places that are known, the newest first.
+///
+/// A head of a few bytes tells of a content that was short then. If what it had become is not there any
+/// more, neither is it, however alike the new content begins.
+pub(super) fn place_in(
+    file: &File,
+    look: &Look,
+    places: impl Iterator<Item = (Content, u64)>,
+) -> Option<usize> {
+    let mut refuted = 0;
+    for (index, (content, offset)) in places.enumerate() {
+        if content.file != look.identity {
+            continue;
+        }
+        let head = content.head;
+        if offset > look.size || !head.fits(file) {
+            refuted = refuted.max(head.bytes);
+        } else if head.bytes >= refuted {
+            return Some(index);
+        }
+    }
+    None
 }
 
 /// Reads from the file's start until `space` is full or the file is over.

@@ -27,6 +27,8 @@ pub(super) enum Notice<'a> {
     },
     /// Notices were lost: anything may have happened.
     Lost,
+    /// A folder of it was removed or moved: from there nothing is told any more.
+    Deaf,
 }
 
 /// What watches, and for whom.
@@ -64,6 +66,7 @@ impl Notices {
             | WatchFlags::MOVED_TO
             | WatchFlags::MOVED_FROM
             | WatchFlags::DELETE
+            | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         let inotify = self.inotify.as_ref();
         let watch = inotify.map(|inotify| inotify::add_watch(inotify, folder, flags));
@@ -117,9 +120,16 @@ impl Notices {
                 (0..sources).for_each(|source| each(source, Notice::Lost));
                 continue;
             }
-            if what.contains(ReadFlags::IGNORED) {
-                self.folders.remove(&event.wd());
-                self.files.remove(&event.wd());
+            if what.intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) {
+                let deaf = self.folders.remove(&event.wd()).unwrap_or_default();
+                deaf.into_iter()
+                    .for_each(|source| each(source, Notice::Deaf));
+                if what.contains(ReadFlags::IGNORED) {
+                    self.files.remove(&event.wd());
+                } else {
+                    // It tells of another place now.
+                    let _ = inotify::remove_watch(inotify, event.wd());
+                }
                 continue;
             }
             let written = self.files.get(&event.wd()).into_iter().flatten();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::TailWarning;
-use super::identity::{Identity, Look};
+use super::identity::Look;
 use super::notices::Notices;
 use super::place::folder_of;
 
@@ -24,7 +24,7 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 pub(super) struct Match {
     pub(super) path: PathBuf,
-    pub(super) identity: Identity,
+    pub(super) look: Look,
 }
 
 /// Whether a path is a pattern: it holds `*`, `?` or `[`, and there is no file of that very name.
@@ -68,8 +68,7 @@ impl Pattern {
         };
         let found = paths.filter_map(Result::ok).filter_map(|path| {
             let look = Look::at(&path).ok().filter(|look| look.is_regular)?;
-            let identity = look.identity;
-            Some(Match { path, identity })
+            Some(Match { path, look })
         });
         found.take(MOST_MATCHES).collect()
     }

@@ -1,20 +1,24 @@
 //! Where a path leads, and the names under which its file may be found when it was moved away.
 //!
 //! Rotation renames: `app.log` becomes `app.log.1`, which becomes `app.log.2`. inotify tells every rename
-//! with both names, so that the names that files of a path take are learnt, and a file that was made,
-//! filled and moved on between two looks is found where it is now. What was *made* under such a name is a
-//! copy, and no stranger. Files that stood there before anybody looked are known, and not read.
+//! with both names, so that the names that files of a path take are learnt, and in which order they left
+//! it; a file that was made, filled and moved on between two looks is found where it is now. What was
+//! *made* under such a name is a copy, and no stranger. Files that stood there before anybody looked are
+//! known, and not read, unless something else is copied into them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::ReadFlags;
 
-use super::identity::{Identity, Look};
+use super::TailWarning;
+use super::followed::open_regular;
+use super::identity::{Head, Identity, Look};
 
 /// Names learnt that are kept at most, and files known.
 const MOST_ARRIVALS: usize = 256;
@@ -27,16 +31,33 @@ pub(super) struct Place {
     name: OsString,
     /// The name of the path itself, where that is a link: what it led to before is called after it.
     link: OsString,
-    /// The names that files of this name were given, and bear now as far as was heard.
-    arrivals: BTreeSet<OsString>,
-    /// Renames of a file of this name of which one half was heard.
-    moves: Vec<u32>,
+    /// The names that files of this name were given, and that copies were made under, and bear now as
+    /// far as was heard.
+    arrivals: BTreeMap<OsString, Arrival>,
+    /// Renames of one of them of which one half was heard.
+    moves: Vec<(u32, Arrival)>,
+    arrived: u64,
     /// Files that came to the name, as far as was heard, and files that were taken up there.
     made: u64,
     met: u64,
     seen_empty: HashSet<Identity>,
-    /// Files that were there before, or were read.
-    known: HashSet<Identity>,
+    /// Files that were there before, with how they began then, or were read.
+    known: HashMap<Identity, Head>,
+}
+
+/// How a file came by its name first, and its number in the order in which they did.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    how: How,
+    number: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It left the place.
+    Moved,
+    /// It was made there.
+    Made,
 }
 
 /// A file in the folder that bears a related name.
@@ -44,6 +65,17 @@ pub(super) struct Place {
 pub(super) struct Sibling {
     pub(super) path: PathBuf,
     pub(super) look: Look,
+    /// Its number in the order in which files left the place and copies were made, where that was heard.
+    pub(super) number: Option<u64>,
+}
+
+/// What stood in the folder when a place was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// It was there before anybody looked.
+    Known,
+    /// It came since.
+    New,
 }
 
 impl Place {
@@ -56,24 +88,44 @@ impl Place {
                 folder.join(path.file_name().unwrap_or_default())
             }
         };
-        let mut place = Self {
+        Ok(Self {
             folder: folder_of(&whole).to_owned(),
             name: whole.file_name().unwrap_or_default().to_owned(),
             link: path.file_name().unwrap_or_default().to_owned(),
-            arrivals: BTreeSet::new(),
+            arrivals: BTreeMap::new(),
             moves: Vec::new(),
+            arrived: 0,
             made: 0,
             met: 0,
             seen_empty: HashSet::new(),
-            known: HashSet::new(),
-        };
-        let there = place.siblings();
-        place.known = there.iter().map(|it| it.look.identity).collect();
-        Ok(place)
+            known: HashMap::new(),
+        })
+    }
+
+    /// Knows what stands in the folder by now.
+    pub(super) fn know_all(&mut self) {
+        // What holds nothing yet is being made, perhaps.
+        for (_, file, look) in self.opened(|it| it.look.size > 0) {
+            let head = Head::of(&file).unwrap_or_default();
+            self.known.insert(look.identity, head);
+        }
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether a file that was rotated away from here may be there.
+    pub(super) fn rotates_to(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        let folder = std::fs::canonicalize(folder_of(path));
+        folder.is_ok_and(|folder| folder == self.folder)
+            && is_rotated(name.as_bytes(), self.name.as_bytes())
+    }
+
+    /// The same path leads here now that led there before.
+    pub(super) fn go_on_counting(&mut self, before: &Self) {
+        (self.made, self.met) = (before.made, before.met);
     }
 
     /// Whether it is the same folder and name.
@@ -86,43 +138,68 @@ impl Place {
         const MOST_MOVES: usize = 64;
         let is_own = name == self.name;
         if what.contains(ReadFlags::MOVED_TO) {
-            let moved = self.moves.iter().position(|heard| *heard == cookie);
+            let moved = self.moves.iter().position(|(heard, _)| *heard == cookie);
             if let Some(index) = moved {
-                self.moves.swap_remove(index);
+                let (_, arrival) = self.moves.swap_remove(index);
                 self.made += u64::from(is_own);
-                self.arrive(name);
-                return true;
+                self.arrive(name, arrival);
+                return arrival.how == How::Moved || is_own;
             }
         }
-        if is_own && what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+        // A link that is turned leads to another file.
+        let is_met_here = is_own || name == self.link;
+        if is_met_here && what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
             self.made += 1;
         }
         // Whatever happens to the name otherwise, what bears it now is no file of ours.
-        let was_ours = self.arrivals.remove(name) || is_own;
-        if was_ours && what.contains(ReadFlags::MOVED_FROM) {
+        let arrived = self.arrivals.remove(name);
+        let comes = is_own
+            .then_some(How::Moved)
+            .filter(|_| what.contains(ReadFlags::MOVED_FROM));
+        let is_copy = !is_own && is_rotated(name.as_bytes(), self.name.as_bytes());
+        let is_made = is_copy && what.contains(ReadFlags::CREATE);
+        let first = comes.or(is_made.then_some(How::Made)).map(|how| {
+            self.arrived += 1;
+            let number = self.arrived;
+            Arrival { how, number }
+        });
+        if is_made && let Some(copy) = first {
+            self.arrive(name, copy);
+        }
+        let moved = arrived
+            .or(first)
+            .filter(|_| what.contains(ReadFlags::MOVED_FROM));
+        if let Some(moved) = moved {
             if self.moves.len() == MOST_MOVES {
                 self.moves.remove(0);
             }
-            self.moves.push(cookie);
+            self.moves.push((cookie, moved));
         }
-        was_ours
+        is_own || arrived.is_some_and(|it| it.how == How::Moved)
     }
 
-    fn arrive(&mut self, name: &OsStr) {
+    fn arrive(&mut self, name: &OsStr, arrival: Arrival) {
         if name == self.name {
             return;
         }
         if self.arrivals.len() >= MOST_ARRIVALS {
             let folder = &self.folder;
-            self.arrivals.retain(|name| folder.join(name).exists());
+            self.arrivals.retain(|name, _| folder.join(name).exists());
         }
-        self.arrivals.insert(name.to_owned());
+        self.arrivals.insert(name.to_owned(), arrival);
+    }
+
+    /// Notices were lost: what was learnt of names may be wrong.
+    pub(super) fn unlearn(&mut self) {
+        self.arrivals.clear();
+        self.moves.clear();
+        self.begin_to_count();
     }
 
     /// Whether a file of this place bears this name now, as far as was heard.
     pub(super) fn has_arrived(&self, path: &Path) -> bool {
-        path.file_name()
-            .is_some_and(|name| self.arrivals.contains(name))
+        let arrival = path.file_name().and_then(|name| self.arrivals.get(name));
+        arrival.is_some_and(|it| it.how == How::Moved)
     }
 
     /// Remembers that a file needs no more attention.
@@ -130,37 +207,89 @@ impl Place {
         if self.known.len() >= MOST_KNOWN {
             let there = self.siblings();
             let there: HashSet<_> = there.iter().map(|it| it.look.identity).collect();
-            self.known.retain(|identity| there.contains(identity));
+            self.known.retain(|identity, _| there.contains(identity));
         }
-        self.known.insert(identity);
+        self.known.entry(identity).or_default();
     }
 
-    /// Files under the learnt names that are not known, the oldest first.
-    pub(super) fn strangers(&self) -> Vec<Sibling> {
-        let paths = self.arrivals.iter().map(|name| self.folder.join(name));
-        let mut strangers = self.unknown(paths.filter_map(Sibling::at).collect());
-        strangers.sort_by_key(Sibling::age);
-        strangers
+    /// Something else stands in a file by now.
+    pub(super) fn forget(&mut self, identity: Identity) {
+        self.known.remove(&identity);
+    }
+
+    pub(super) fn knows(&self, identity: Identity) -> bool {
+        self.known.contains_key(&identity)
+    }
+
+    /// Files under the learnt names, in the order in which they left the place.
+    pub(super) fn moved_on(&self) -> Vec<Sibling> {
+        let moved = self.arrivals.iter().filter(|(_, it)| it.how == How::Moved);
+        let look = |(name, arrival): (&OsString, &Arrival)| {
+            let sibling = Sibling::at(self.folder.join(name))?;
+            let number = Some(arrival.number);
+            Some(Sibling { number, ..sibling })
+        };
+        let mut moved_on: Vec<_> = moved.filter_map(look).collect();
+        moved_on.sort_by_key(|it: &Sibling| it.number);
+        moved_on
     }
 
     /// Files under any related name that are not known, the oldest first.
     pub(super) fn strangers_by_name(&self) -> Vec<Sibling> {
-        self.unknown(self.siblings())
+        let mut siblings = self.siblings();
+        siblings.retain(|it| !self.knows(it.look.identity));
+        siblings
     }
 
-    /// Unknown files that are called as rotated ones are: copies of what the file held once.
-    pub(super) fn copies(&self) -> Vec<Sibling> {
-        let mut siblings = self.strangers_by_name();
-        siblings.retain(|it| {
+    /// Files that are called as rotated ones are, were written to since, and are not known, or not with
+    /// what they hold now: copies of what the file held once. The oldest first: those of which it was not
+    /// heard when they were made stood there before.
+    pub(super) fn copies(&self, since_ns: i64) -> Vec<(Sibling, File, Look)> {
+        let mut copies = self.opened(|it| {
             let name = it.path.file_name().unwrap_or_default().as_bytes();
-            is_rotated(name, self.name.as_bytes())
+            it.look.size > 0
+                && it.look.modified_ns >= since_ns
+                && is_rotated(name, self.name.as_bytes())
         });
-        siblings
+        copies.retain(|(_, file, look)| {
+            let known = self.known.get(&look.identity);
+            known.is_none_or(|head| !head.fits(file))
+        });
+        copies.sort_by_key(|(sibling, ..)| (sibling.number, sibling.age()));
+        copies
     }
 
-    fn unknown(&self, mut siblings: Vec<Sibling>) -> Vec<Sibling> {
-        siblings.retain(|it| !self.known.contains(&it.look.identity));
-        siblings
+    /// The files in the folder that bear related names and are wanted, each once, the oldest first. None
+    /// is missed, and none is taken for another, because it is renamed meanwhile.
+    pub(super) fn opened(&self, wanted: impl Fn(&Sibling) -> bool) -> Vec<(Sibling, File, Look)> {
+        const MOST_TRIES: usize = 8;
+        let mut opened: Vec<(Sibling, File, Look)> = Vec::new();
+        for _ in 0..MOST_TRIES {
+            let mut is_whole = true;
+            for sibling in self.siblings() {
+                let identity = sibling.look.identity;
+                let is_open = |it: &(Sibling, File, Look)| it.2.identity == identity;
+                if !wanted(&sibling) || opened.iter().any(is_open) {
+                    continue;
+                }
+                match open_regular(&sibling.path) {
+                    Ok((file, look)) if look.identity == identity => {
+                        opened.push((sibling, file, look));
+                    }
+                    Ok(_) | Err(TailWarning::Missing(_)) => is_whole = false,
+                    Err(_) => {}
+                }
+            }
+            if is_whole {
+                break;
+            }
+        }
+        for (sibling, ..) in &mut opened {
+            let name = sibling.path.file_name().unwrap_or_default();
+            sibling.number = self.arrivals.get(name).map(|it| it.number);
+        }
+        opened.sort_by_key(|(sibling, ..)| sibling.age());
+        opened
     }
 
     /// The files in the folder that bear related names, compressed ones perhaps among them, each once,
@@ -243,12 +372,19 @@ impl PartialEq for Sibling {
 impl Sibling {
     fn at(path: PathBuf) -> Option<Self> {
         let look = Look::at(&path).ok().filter(|look| look.is_regular)?;
-        Some(Self { path, look })
+        let number = None;
+        Some(Self { path, look, number })
     }
 
-    /// Smaller is older. File systems take births from a clock that ticks 250 times a second; of files
-    /// born with the same tick, the one that was moved on more often is older.
+    /// Smaller is older. File systems take births from a clock that ticks 250 times a second, on a busy
+    /// machine less often; of files born with the same tick, the one that was moved on more often is
+    /// older.
     fn age(&self) -> (i64, Reverse<u64>) {
+        (self.look.age_key(), Reverse(self.moves()))
+    }
+
+    /// How often it was moved on, as its name tells: `app.log.3`.
+    pub(super) fn moves(&self) -> u64 {
         const MOST_MOVES: u64 = 100_000;
         let name = self.path.file_name().unwrap_or_default().as_bytes();
         let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit());
@@ -256,8 +392,7 @@ impl Sibling {
         let number = std::str::from_utf8(digits)
             .ok()
             .and_then(|it| it.parse().ok());
-        let moves = number.filter(|moves| *moves < MOST_MOVES).unwrap_or(0);
-        (self.look.age_key(), Reverse(moves))
+        number.filter(|moves| *moves < MOST_MOVES).unwrap_or(0)
     }
 }
 
@@ -347,22 +482,24 @@ mod tests {
         fs::write(at("log"), "a").unwrap();
         fs::write(at("log.1"), "old").unwrap();
         let mut place = Place::of(&at("log")).unwrap();
+        place.know_all();
         place.know(Look::at(&at("log")).unwrap().identity);
         let moved = |place: &mut Place, from: &str, to: &str, cookie: u32| {
             fs::rename(at(from), at(to)).unwrap();
             place.hear(from.as_ref(), ReadFlags::MOVED_FROM, cookie);
             place.hear(to.as_ref(), ReadFlags::MOVED_TO, cookie);
         };
+        let found = |place: &Place| -> Vec<PathBuf> {
+            let mut strangers = place.moved_on();
+            strangers.retain(|it| !place.knows(it.look.identity));
+            strangers.into_iter().map(|it| it.path).collect()
+        };
         moved(&mut place, "log.1", "log.2", 1);
         moved(&mut place, "log", "log.1", 2);
-        assert!(place.strangers().is_empty());
+        assert_eq!(found(&place), [] as [PathBuf; 0]);
         fs::write(at("log"), "b, never seen at its first place").unwrap();
         moved(&mut place, "log.1", "log.2", 3);
         moved(&mut place, "log", "log.1", 4);
-        let found = |place: &Place| -> Vec<PathBuf> {
-            let strangers = place.strangers().into_iter();
-            strangers.map(|it| it.path).collect()
-        };
         assert_eq!(found(&place), [at("log.1")]);
         moved(&mut place, "log.1", "log.2", 5);
         fs::write(at("log.1"), "a copy").unwrap();

@@ -3,13 +3,16 @@
 //! Reading never trusts that a file only grows. The last bytes that were read are read once more with the
 //! next ones: if they are others now, the file was emptied and written anew in between, however large it
 //! has become since.
+//!
+//! A head that tells little grows with what is read, before the lines are told: whoever keeps their place
+//! can tell the content from others that begin like it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::identity::{Content, Head, Identity, Look};
 use super::{FileLine, Told};
@@ -21,8 +24,12 @@ const ANCHOR: usize = 64;
 /// Read from one file before the others get their turn.
 const TURN_BYTES: u64 = 4 << 20;
 
-/// A head shorter than this is taken anew when the file has grown: it tells too little.
-const SHORT_HEAD: u32 = 64;
+/// A head shorter than this is taken anew when the file has grown: it tells too little. While no more
+/// was read, what is read again begins with the file's first byte.
+const SHORT_HEAD: u32 = ANCHOR as u32;
+
+/// File systems stamp all that happens between two ticks of their clock alike.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Before anything was written.
 const NEVER_NS: i64 = i64::MIN;
@@ -42,6 +49,27 @@ pub(super) enum Progress {
     Failed(io::Error),
 }
 
+/// What a file is to the content that is read from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It was written to it, and more may be.
+    Original,
+    /// A copy, made when it ended.
+    Copy,
+    /// A copy that was read to its end.
+    ReadCopy,
+}
+
+/// A file's state when its end was reached.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    size: u64,
+    modified_ns: i64,
+    since: Instant,
+    /// Whoever wrote to it since has changed one of them.
+    is_sure: bool,
+}
+
 /// A file being read.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -52,16 +80,22 @@ pub(super) struct Reading {
     /// As which the content was known while it was shorter.
     known_before: Option<(Content, u64)>,
     is_announced: bool,
+    /// Where it goes on was told before.
+    is_noted: bool,
+    role: Role,
     /// While no byte of it was read, from its beginning on: when it had been written to last.
     unmet_since_ns: Option<i64>,
+    /// What stood here before this content was written to last then, or earlier.
+    follows_ns: i64,
+    /// The number of the file among those that have left the place, once that was heard.
+    left: Option<u64>,
     /// Read up to here.
     offset: u64,
     /// Up to here, lines are safe.
     accepted: u64,
     anchor: [u8; ANCHOR],
     anchored: usize,
-    /// Size and time of modification when its end was reached.
-    seen: Option<(u64, i64)>,
+    seen: Option<Seen>,
     splitter: Splitter,
     moved_at: Instant,
     /// What inotify calls it.
@@ -76,7 +110,10 @@ impl Reading {
             file: look.identity,
             head,
         };
-        Self::go_on(file, look.identity, content, offset)
+        Self {
+            is_noted: false,
+            ..Self::go_on(file, look.identity, content, offset)
+        }
     }
 
     /// Reads `file`, the lines of which are known as those of `content`, from `offset` on.
@@ -88,7 +125,11 @@ impl Reading {
             key: next_key(),
             known_before: None,
             is_announced: false,
+            is_noted: true,
+            role: Role::Original,
             unmet_since_ns: (offset == 0).then_some(NEVER_NS),
+            follows_ns: identity.born_ns,
+            left: None,
             offset,
             accepted: offset,
             anchor: [0; ANCHOR],
@@ -106,6 +147,43 @@ impl Reading {
             unmet_since_ns: None,
             ..self
         }
+    }
+
+    /// What is read is a copy that was made when its content ended: nobody writes to it.
+    pub(super) fn of_copy(self) -> Self {
+        Self {
+            unmet_since_ns: None,
+            role: Role::Copy,
+            ..self
+        }
+    }
+
+    /// The copy of what stood in `cut`, and was read no further: what stood before it is read before it.
+    pub(super) fn of_copy_from(self, cut: &Self) -> Self {
+        Self {
+            unmet_since_ns: cut.unmet_since_ns.map(|_| NEVER_NS),
+            follows_ns: cut.follows_ns,
+            ..self.of_copy()
+        }
+    }
+
+    /// Whether this is a copy, and was read to its end.
+    pub(super) fn is_read_copy(&self) -> bool {
+        self.role == Role::ReadCopy
+    }
+
+    /// It has left the place, as the file with this number.
+    pub(super) fn leave(&mut self, number: u64) {
+        self.left = Some(number);
+    }
+
+    pub(super) fn left(&self) -> Option<u64> {
+        self.left
+    }
+
+    /// Whether any of it was read.
+    pub(super) fn has_begun(&self) -> bool {
+        self.offset > 0
     }
 
     pub(super) fn file(&self) -> &File {
@@ -136,33 +214,61 @@ impl Reading {
         Look::through(&self.file).map_or(i64::MAX, |look| look.modified_ns)
     }
 
+    /// What stood in this file before this content, and was copied, was written to last then or later.
+    pub(super) fn follows_ns(&self) -> i64 {
+        self.follows_ns
+    }
+
     /// How many bytes, at least, are there that were not made safe; of a file that was cut, as of the
     /// last look.
     pub(super) fn unread(&self) -> u64 {
-        let size = self.seen.map_or(self.offset, |(size, _)| size);
-        size.max(self.offset) - self.accepted
+        let size = self.seen.map_or(self.offset, |seen| seen.size);
+        let least = u64::from(self.content.head.bytes);
+        size.max(self.offset).max(least) - self.accepted
     }
 
     /// Whether this is about to be read for the first time: there is something to read, or something
-    /// was written and emptied again.
-    pub(super) fn is_met_first(&mut self) -> bool {
-        let Some(since_ns) = self.unmet_since_ns else {
-            return false;
-        };
-        let Ok(look) = Look::through(&self.file) else {
-            return false;
-        };
+    /// was written and emptied again. Tells when it was written to last. Nothing if it is another content
+    /// by now: reading will tell.
+    ///
+    /// Its head is taken now: what is looked for from here on was there before it, and if it is not what
+    /// is read then, that is seen.
+    pub(super) fn is_met_first(&mut self) -> Option<i64> {
+        let since_ns = self.unmet_since_ns?;
+        let look = Look::through(&self.file).ok()?;
+        let head = Head::of(&self.file).ok()?;
         if !self.content.head.fits(&self.file) {
-            // Another content by now, and nothing was read of the one before.
-            self.begin_anew();
+            return None;
         }
-        if look.size > 0 {
-            self.unmet_since_ns = None;
-            self.lengthen_head(look.size);
-            return true;
+        let known = self.content.head.bytes;
+        if known < SHORT_HEAD && head.bytes > known {
+            self.content.head = head;
+            self.key = next_key();
+            self.is_announced = false;
         }
-        self.unmet_since_ns = Some(look.modified_ns);
-        look.modified_ns != since_ns
+        let is_empty = self.content.head.bytes == 0;
+        if is_empty && look.modified_ns == since_ns {
+            self.follows_ns = self.follows_ns.max(since_ns);
+            return None;
+        }
+        Some(look.modified_ns)
+    }
+
+    /// What stood before this was looked for, after it was written to last at this time. While there is
+    /// nothing to read, more may have come and gone when it is looked at again.
+    pub(super) fn meet(&mut self, modified_ns: i64) {
+        let is_empty = self.content.head.bytes == 0;
+        self.unmet_since_ns = is_empty.then_some(modified_ns);
+    }
+
+    /// Whether the file holds what was read of it, as far as its first and the last bytes tell.
+    pub(super) fn is_intact(&self) -> bool {
+        let from = self.offset - self.anchored as u64;
+        let mut space = [0; ANCHOR];
+        let last = &mut space[..self.anchored];
+        self.content.head.fits(&self.file)
+            && self.file.read_exact_at(last, from).is_ok()
+            && self.anchor.starts_with(last)
     }
 
     /// Whether `other`, which begins like this, holds everything up to the place where lines are safe:
@@ -178,22 +284,6 @@ impl Reading {
             || other.read_exact_at(wanted, from).is_ok() && self.anchor.starts_with(wanted)
     }
 
-    /// Whether `other` holds what this file holds, as far as both go.
-    pub(super) fn has_copy_in(&self, other: &File, size: u64) -> bool {
-        let head = &self.content.head;
-        if !head.may_be_copied_to(other, self.accepted) {
-            return false;
-        }
-        let until = size.min(self.offset);
-        let from = until.saturating_sub(ANCHOR as u64);
-        let (mut ours, mut theirs) = ([0; ANCHOR], [0; ANCHOR]);
-        let length = (until - from) as usize;
-        let ours_read = self.file.read_exact_at(&mut ours[..length], from);
-        let theirs_read = other.read_exact_at(&mut theirs[..length], from);
-        // What was emptied meanwhile cannot be compared, and its head was the same.
-        ours_read.is_err() || theirs_read.is_ok() && ours == theirs
-    }
-
     /// Reads what is new, a few megabytes at most.
     pub(super) fn read(
         &mut self,
@@ -205,28 +295,21 @@ impl Reading {
             Ok(look) => look,
             Err(error) => return Progress::Failed(error),
         };
-        if self.content.head.bytes < SHORT_HEAD {
-            self.lengthen_head(look.size);
-        }
-        if !self.is_announced {
-            let begins = Told::Begins {
-                source,
-                path,
-                content: &self.content,
-                key: self.key,
-                offset: self.accepted,
+        if self.unmet_since_ns.is_some() {
+            return if self.content.head.fits(&self.file) {
+                match self.announce(source, path, told) {
+                    Taken::Yes => Progress::AtEnd,
+                    Taken::NoRoom => Progress::NoRoom,
+                }
+            } else {
+                Progress::Cut
             };
-            if told(begins) == Taken::NoRoom {
-                return Progress::NoRoom;
-            }
-            self.is_announced = true;
         }
-        let state = (look.size, look.modified_ns);
-        if self.seen == Some(state) {
-            return Progress::AtEnd;
-        }
-        if look.size < self.offset {
+        if look.size < self.offset.max(u64::from(self.content.head.bytes)) {
             return Progress::Cut;
+        }
+        if self.is_unchanged(&look) {
+            return Progress::AtEnd;
         }
         if self.anchored == 0 && self.offset > 0 && !self.cast_anchor() {
             return Progress::Cut;
@@ -234,17 +317,29 @@ impl Reading {
         let turn_ends = self.offset + TURN_BYTES;
         while self.offset < turn_ends {
             let back = self.anchored;
-            let length = match self.file.read_at(buffer, self.offset - back as u64) {
+            let from = self.offset - back as u64;
+            let length = match self.file.read_at(buffer, from) {
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 // Nothing was consumed: the next look tries again.
                 Err(error) => return Progress::Failed(error),
             };
-            if !buffer[..length].starts_with(&self.anchor[..back]) {
+            let is_same = buffer[..length].starts_with(&self.anchor[..back])
+                && (from > 0 || self.begins_with(&buffer[..length]));
+            if !is_same {
                 return Progress::Cut;
             }
+            if length == back && self.is_noted {
+                // Where it goes on is no news while nothing comes.
+                self.see(&look);
+                return Progress::AtEnd;
+            }
+            if self.announce(source, path, told) == Taken::NoRoom {
+                self.step_back();
+                return Progress::NoRoom;
+            }
             if length == back {
-                self.seen = Some(state);
+                self.see(&look);
                 return Progress::AtEnd;
             }
             if self.offer(source, &buffer[back..length], told) == Taken::NoRoom {
@@ -257,6 +352,52 @@ impl Reading {
             self.moved_at = Instant::now();
         }
         Progress::More
+    }
+
+    /// Tells whose lines come next, once.
+    fn announce(
+        &mut self,
+        source: usize,
+        path: &Path,
+        told: &mut dyn FnMut(Told<'_>) -> Taken,
+    ) -> Taken {
+        if self.is_announced {
+            return Taken::Yes;
+        }
+        let taken = told(Told::Begins {
+            source,
+            path,
+            content: &self.content,
+            key: self.key,
+            offset: self.accepted,
+            file: Some(&self.file),
+        });
+        self.is_announced = taken == Taken::Yes;
+        taken
+    }
+
+    /// Whether nothing was written since the end was reached.
+    fn is_unchanged(&self, look: &Look) -> bool {
+        let is_alike = |seen: &Seen| (seen.size, seen.modified_ns) == (look.size, look.modified_ns);
+        self.seen
+            .as_ref()
+            .filter(|seen| seen.is_sure)
+            .is_some_and(is_alike)
+    }
+
+    /// The end was reached; `look` was taken before.
+    fn see(&mut self, look: &Look) {
+        let (size, modified_ns) = (look.size, look.modified_ns);
+        let before = self.seen.as_ref();
+        let before = before.filter(|seen| (seen.size, seen.modified_ns) == (size, modified_ns));
+        let since = before.map_or_else(Instant::now, |seen| seen.since);
+        self.seen = Some(Seen {
+            size,
+            modified_ns,
+            since,
+            is_sure: since.elapsed() > TICK,
+        });
+        self.follows_ns = self.follows_ns.max(modified_ns);
     }
 
     /// Looks at the bytes before the place where reading goes on; whether they are of this content.
@@ -296,19 +437,20 @@ impl Reading {
         })
     }
 
-    /// The same content under a longer head, unless something else stands there now.
-    fn lengthen_head(&mut self, size: u64) {
-        let is_own = self.content.file == self.identity;
-        if !is_own || size <= u64::from(self.content.head.bytes) || size < self.offset {
-            return;
+    /// Whether these first bytes of the file are of this content. Then a short head grows by them.
+    fn begins_with(&mut self, bytes: &[u8]) -> bool {
+        let head = self.content.head;
+        let known = head.bytes as usize;
+        if bytes.len() < known || Head::of_bytes(&bytes[..known]) != head {
+            return false;
         }
-        let head = Head::of(&self.file).unwrap_or_default();
-        if head.bytes > self.content.head.bytes && self.content.head.fits(&self.file) {
-            self.known_before = Some(self.place());
-            self.content.head = head;
+        if head.bytes < SHORT_HEAD && bytes.len() > known {
+            self.known_before = Some(self.place()).filter(|(_, accepted)| *accepted > 0);
+            self.content.head = Head::of_bytes(bytes);
             self.key = next_key();
             self.is_announced = false;
         }
+        true
     }
 
     /// Goes back to behind the last line that is safe.
@@ -350,9 +492,28 @@ impl Reading {
         };
         self.key = next_key();
         self.is_announced = false;
+        self.is_noted = false;
+        self.role = Role::Original;
         self.unmet_since_ns = Some(NEVER_NS);
         (self.offset, self.accepted, self.anchored) = (0, 0, 0);
         self.seen = None;
+    }
+
+    /// A copy that was read to its end: nothing will come any more. A line that its writer had not
+    /// finished goes on in no file.
+    pub(super) fn finish_copy(
+        &mut self,
+        source: usize,
+        told: &mut dyn FnMut(Told<'_>) -> Taken,
+    ) -> Taken {
+        if self.role != Role::Copy {
+            return Taken::Yes;
+        }
+        let taken = self.finish_line(source, told);
+        if taken == Taken::Yes {
+            self.role = Role::ReadCopy;
+        }
+        taken
     }
 }
 

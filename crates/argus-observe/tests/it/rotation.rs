@@ -2,6 +2,7 @@
 //! told twice, and the order is that of writing.
 
 mod storm;
+mod traps;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -405,4 +406,71 @@ fn a_pattern_follows_what_appears_and_reads_nothing_twice() {
     scene.rotate();
     scene.write("c\n");
     reader.expect(&["c"]);
+}
+
+/// Files that came while nobody looked, and files that come later, were never read: they begin at their
+/// beginning, unlike those that were there before anybody looked.
+#[test]
+fn a_pattern_that_resumes_reads_what_came_meanwhile_from_its_beginning() {
+    let mut scene = Scene::new();
+    scene.write("a\n");
+    let mut reader = scene.follow();
+    reader.expect(&["a"]);
+    let (path, positions) = (scene.path(), reader.positions.clone());
+    scene.write("a2\n");
+    fs::write(scene.at("new.log"), "b\n").unwrap();
+    let memory = move |asked: &Path| {
+        let is_its = asked == path;
+        positions.iter().filter(|_| is_its).copied().collect()
+    };
+    let pattern = [scene.at("*.log")];
+    let resumed = Follower::open_with(&pattern, StartAt::Resume, Box::new(memory)).0;
+    let mut reader = Reader::of(resumed);
+    reader.expect(&["a2", "b"]);
+    let mut later = File::create(scene.at("later.log")).unwrap();
+    later.write_all(b"c\nd\n").unwrap();
+    reader.expect(&["c", "d"]);
+}
+
+/// No byte of it was read, so none can be found changed: its head tells.
+#[test]
+fn what_was_copied_and_emptied_before_its_first_line_was_taken_is_read_from_the_copy() {
+    let mut scene = Scene::new();
+    let mut reader = scene.follow();
+    scene.write("the first of these lines\nand another one\n");
+    reader.refuses = Some(1);
+    reader.read();
+    scene.copy_and_empty();
+    scene.write("the first of those that came after it was emptied\n");
+    reader.refuses = None;
+    reader.expect(&[
+        "the first of these lines",
+        "and another one",
+        "the first of those that came after it was emptied",
+    ]);
+    assert!(reader.gaps.is_empty(), "{:?}", reader.gaps);
+}
+
+/// A content without a head fits every file: whoever went on in it would go on in another.
+#[test]
+fn no_line_is_told_of_a_content_that_could_be_any() {
+    let mut scene = Scene::new();
+    let mut follower = Follower::open(&[scene.path()], StartAt::Beginning).0;
+    let mut heads = Vec::new();
+    eventually("the lines are read", || {
+        follower.read(|told| {
+            match told {
+                // Between the look at the file and the reading of it.
+                Told::Begins { content, .. } if content.head.bytes == 0 => {
+                    scene.write("one\ntwo\n");
+                }
+                Told::Line(line) => heads.push(line.content.head.bytes),
+                _ => {}
+            }
+            Taken::Yes
+        });
+        follower.wait(Duration::from_millis(5), None).unwrap();
+        (heads.len() >= 2).then_some(())
+    });
+    assert_eq!(heads, [8, 8]);
 }

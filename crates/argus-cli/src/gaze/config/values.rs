@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 use argus_model::Level;
+use argus_observe::alarm::LinePatterns;
 use argus_observe::argv::Argv;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
@@ -93,6 +94,8 @@ impl<'de> Deserialize<'de> for Patterns {
                 while let Some(text) = input.next_element::<String>()? {
                     patterns.push(reading::pattern(&text).map_err(A::Error::custom)?);
                 }
+                // Each may be small enough, and all together too large.
+                LinePatterns::new(&patterns).map_err(A::Error::custom)?;
                 Ok(Patterns(patterns))
             }
         }

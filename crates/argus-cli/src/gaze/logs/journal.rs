@@ -127,6 +127,7 @@ impl Clerk<'_> {
             content: &content,
             key,
             offset: place.offset(),
+            file: None,
         };
         let (own, _) = self.voice.speaker();
         let taken = self.scribe.take(&own, begins, |_| {});

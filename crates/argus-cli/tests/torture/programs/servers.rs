@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::postgres::{self, Answered};
 use super::traffic::{Connection, Moved, free_port, until_it_listens};
 use super::{Ends, Watched, installed};
 use crate::bed::{Bed, until};
@@ -221,20 +222,9 @@ fn postgresql_moves_what_clients_of_a_moment_do() {
 }
 
 fn postgresql(stays: Duration) -> Option<Ends> {
-    let postgres = installed("postgres", false)?;
-    let (bed, port) = (Bed::new(), free_port());
     // It does not run as root.
-    let nobody = Nobody::new();
-    let data = nobody.path("data");
-    let mut initdb = nobody.command("initdb");
-    initdb.args(["--auth=trust", "--username=argus", "--no-sync", "-D"]);
-    let made = initdb.arg(&data).stdout(Stdio::null()).status();
-    assert!(made.unwrap().success());
-    let mut command = nobody.command(postgres);
-    command
-        .arg("-D")
-        .arg(&data)
-        .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
+    let (bed, nobody, port) = (Bed::new(), Nobody::new(), free_port());
+    let mut command = postgres::command(&nobody, port)?;
     command.stderr(Stdio::null());
     Some(serve(Server {
         name: "postgresql",
@@ -243,42 +233,17 @@ fn postgresql(stays: Duration) -> Option<Ends> {
         port,
         processes: 5,
         talk: query,
-        farewell: b"X\0\0\0\x04",
+        farewell: postgres::FAREWELL,
         stays,
         signal: Signal::INT,
     }))
 }
 
-/// A session in the protocol's third version.
 fn query(connection: &mut Connection, queries: u32) {
-    let parameters = b"user\0argus\0database\0postgres\0\0";
-    let mut hello = (8 + parameters.len() as u32).to_be_bytes().to_vec();
-    hello.extend(196_608_u32.to_be_bytes());
-    hello.extend(parameters);
-    connection.send(&hello);
-    until_ready(connection);
+    postgres::greet(connection);
     for _ in 0..queries {
-        connection.send(&message(b'Q', b"SELECT repeat('x', 3000)\0"));
-        until_ready(connection);
-    }
-}
-
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut message = vec![kind];
-    message.extend((4 + body.len() as u32).to_be_bytes());
-    message.extend(body);
-    message
-}
-
-fn until_ready(connection: &mut Connection) {
-    loop {
-        let head = connection.receive(5);
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-        let body = connection.receive(length as usize - 4);
-        assert_ne!(head[0], b'E', "{}", String::from_utf8_lossy(&body));
-        if head[0] == b'Z' {
-            return;
-        }
+        let answered = postgres::ask(connection, "SELECT repeat('x', 3000)");
+        assert_eq!(answered, Answered::Well);
     }
 }
 

@@ -28,14 +28,14 @@ impl Moved {
 }
 
 /// A port that nobody listens on.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
 
 /// Waits until somebody listens on a port. Moves nothing, and waits until the server has hung up, too:
 /// the end mark of a connection that is still open later may be taken for a byte.
-pub(super) fn until_it_listens(port: u16) {
+pub(crate) fn until_it_listens(port: u16) {
     until("the server listens", || {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
             return false;
@@ -49,13 +49,13 @@ pub(super) fn until_it_listens(port: u16) {
 }
 
 /// One connection, counted.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     pub(super) moved: Moved,
 }
 
 impl Connection {
-    pub(super) fn open(port: u16) -> Self {
+    pub(crate) fn open(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -65,19 +65,19 @@ impl Connection {
         }
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
         self.moved.sent += bytes.len() as u64;
     }
 
-    pub(super) fn receive(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes).unwrap();
         self.moved.received += length as u64;
         bytes
     }
 
-    pub(super) fn receive_line(&mut self) -> String {
+    pub(crate) fn receive_line(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         assert!(line.ends_with('\n'), "the server hangs up: {line:?}");
@@ -89,6 +89,11 @@ impl Connection {
     pub(super) fn request(&mut self, path: &str) {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.send(request.as_bytes());
+        self.receive_answer();
+    }
+
+    /// Reads a page, whatever its status, and all of it.
+    pub(crate) fn receive_answer(&mut self) {
         let mut length = 0;
         loop {
             let line = self.receive_line();

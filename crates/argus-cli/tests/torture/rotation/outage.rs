@@ -50,7 +50,7 @@ fn outages(name: &str, outage: Outage) {
         assert!(gaps.len() > before, "{name}, round {round}: no gap is told");
         assert!(gaps.len() <= before + 2, "{name}, round {round}: {gaps:?}");
     }
-    let account = watch.settle(scene.written());
+    let account = watch.settle(scene.written(), unreachable.len() as u64);
     account.balance(&format!("rotation, {name}"), Losses::Exactly(&unreachable));
 }
 
@@ -112,7 +112,7 @@ fn a_successor_waits_for_a_collector_that_is_late() {
         watch.signal_collector(Signal::CONT);
         watch.until_stored(scene.written());
     }
-    let account = watch.settle(scene.written());
+    let account = watch.settle(scene.written(), 0);
     account.balance("rotation, a collector that is late", Losses::None);
 }
 

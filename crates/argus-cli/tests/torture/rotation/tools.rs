@@ -40,7 +40,7 @@ fn logrotate(name: &str, way: Way) {
                 }
             })
         });
-        let account = watch.settle(written);
+        let account = watch.settle(written, 0);
         account.balance(&format!("rotation, {name}, seed {seed}"), Losses::None);
     }
 }
@@ -76,7 +76,7 @@ fn handler(name: &str, kind: &str) {
             let said = String::from_utf8(output.stdout).unwrap();
             said.trim().parse::<u64>().unwrap()
         });
-        let account = watch.settle(written);
+        let account = watch.settle(written, 0);
         account.balance(&format!("rotation, {name}, seed {seed}"), Losses::None);
     }
 }

@@ -154,11 +154,14 @@ impl Watch {
         u64::try_from(self.bed.number(query)).unwrap()
     }
 
-    /// What is in the store of the lines that were written.
-    pub(super) fn settle(&mut self, written: u64) -> Account {
-        self.until_stored(written);
-        // Whoever tells a line twice may do so a moment later.
-        std::thread::sleep(Duration::from_millis(300));
+    /// What is in the store of the lines that were written, `unreachable` of which cannot be had. Waits for
+    /// the others, and then for gaze, which reads to the files' ends before it leaves: whoever tells a line
+    /// twice has done so by then.
+    pub(super) fn settle(&mut self, written: u64, unreachable: u64) -> Account {
+        self.until_stored(written - unreachable);
+        let mut gaze = self.gaze.take().unwrap();
+        kill_process(Pid::from_child(&gaze.0), Signal::INT).unwrap();
+        gaze.0.wait().unwrap();
         Account {
             written,
             deaths: self.deaths.clone(),
