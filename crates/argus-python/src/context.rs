@@ -20,6 +20,17 @@ use pyo3::sync::PyOnceLock;
 #[pyclass(frozen)]
 struct Place(Arc<Spot>);
 
+impl Place {
+    /// The innermost span here that was not left.
+    fn innermost(&self) -> Option<&Arc<Spot>> {
+        let mut spot = &self.0;
+        while spot.is_left() {
+            spot = spot.outer.as_ref()?;
+        }
+        Some(spot)
+    }
+}
+
 /// A span, and the one that was open around it in the same context.
 pub(crate) struct Spot {
     span: Current,
@@ -86,11 +97,13 @@ pub(crate) unsafe fn here(thread: Thread) -> Current {
 
 #[cold]
 fn in_context(py: Python<'_>) -> Current {
-    spot(py).map_or(Current::NONE, |spot| spot.span)
+    let place = place(py);
+    let spot = place.as_ref().and_then(|place| place.get().innermost());
+    spot.map_or(Current::NONE, |spot| spot.span)
 }
 
-/// The innermost place of the calling context that was not left.
-fn spot(py: Python<'_>) -> Option<Arc<Spot>> {
+/// What the calling context holds.
+fn place(py: Python<'_>) -> Option<Bound<'_, Place>> {
     let variable = VARIABLE.get(py)?;
     let mut value = std::ptr::null_mut();
     let none = std::ptr::null_mut();
@@ -101,12 +114,7 @@ fn spot(py: Python<'_>) -> Option<Arc<Spot>> {
         }
         Bound::from_owned_ptr_or_opt(py, value)
     };
-    let place = value?.cast_into::<Place>().ok()?;
-    let mut spot = &place.get().0;
-    while spot.is_left() {
-        spot = spot.outer.as_ref()?;
-    }
-    Some(Arc::clone(spot))
+    value?.cast_into::<Place>().ok()
 }
 
 /// Puts the calling context into `place`.
@@ -121,7 +129,8 @@ pub(crate) fn nowhere() -> Arc<Spot> {
 
 /// Puts the calling context into `place` until that is left.
 pub(crate) fn stay(py: Python<'_>, place: Current) -> PyResult<Arc<Spot>> {
-    let spot = Spot::new(place, spot(py));
+    let around = self::place(py).and_then(|place| place.get().innermost().cloned());
+    let spot = Spot::new(place, around);
     set(py, Arc::clone(&spot))?;
     Ok(spot)
 }
