@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use argus_client::current::{Current, Thread};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::{ffi, intern};
 
 /// A place in a context.
 #[pyclass(frozen)]
@@ -168,16 +168,21 @@ pub(crate) fn leave(py: Python<'_>, token: &Token) {
 /// Whether the calling thread runs an `asyncio` loop at this moment.
 pub(crate) fn in_event_loop(py: Python<'_>) -> bool {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let running = RUNNING.get_or_try_init(py, || {
-        let modules = py.import("sys")?.getattr("modules")?;
-        PyResult::Ok(
-            modules
-                .get_item("asyncio.events")?
-                .getattr("_get_running_loop")?
-                .unbind(),
-        )
+    let running = RUNNING.get(py).or_else(|| {
+        // Most programs have no `asyncio`, so asking for it must not raise.
+        // SAFETY: the name is a string; the answer is a new reference or null, with an error only where
+        // the table of modules is none.
+        let events = unsafe {
+            let module = ffi::PyImport_GetModule(intern!(py, "asyncio.events").as_ptr());
+            if module.is_null() {
+                ffi::PyErr_Clear();
+            }
+            Bound::from_owned_ptr_or_opt(py, module)
+        };
+        let running = events?.getattr("_get_running_loop").ok()?.unbind();
+        Some(RUNNING.get_or_init(py, || running))
     });
     running
-        .and_then(|running| running.call0(py))
-        .is_ok_and(|running| !running.is_none(py))
+        .and_then(|running| running.call0(py).ok())
+        .is_some_and(|running| !running.is_none(py))
 }
