@@ -61,7 +61,7 @@ def as_json(data: dict[str, Any], sensitive: tuple[str, ...] = SENSITIVE) -> str
 
 
 def _strict_json(value: Any) -> str:
-    return json.dumps(value, default=_class_name, ensure_ascii=False, allow_nan=False)
+    return _STRICT.encode(value)
 
 
 def _if_json(value: Any) -> Any:
@@ -76,7 +76,7 @@ def _is_sensitive(key: object, words: tuple[str, ...]) -> bool:
     if not isinstance(key, str):
         return False
     key = key.lower()
-    return any(key == word or key.endswith("_" + word) for word in words)
+    return key.endswith(words) and any(key == word or key.endswith("_" + word) for word in words)
 
 
 def _without_secrets(value: Any, words: tuple[str, ...], depth: int) -> Any:
@@ -106,3 +106,6 @@ def _class_name(value: Any) -> str:
     if isinstance(value, (_Masked, _Ellipsis)):
         return repr(value)
     return f"<{type(value).__name__} at {id(value):#x}>"
+
+
+_STRICT = json.JSONEncoder(default=_class_name, ensure_ascii=False, allow_nan=False)

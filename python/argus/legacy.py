@@ -7,13 +7,20 @@ Each is what ``argus.monitor`` does with options of its own, and says once what 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Callable, TypeVar, overload
 
 from argus._options import monitor
 
 __all__ = ["TraceTime"]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _warned: set[str] = set()
+
+
+@overload
+def TraceTime(function: _Function, /) -> _Function: ...
+@overload
+def TraceTime(*group: str, **options: Any) -> Callable[[_Function], _Function]: ...
 
 
 def TraceTime(*args: Any, **options: Any) -> Any:
