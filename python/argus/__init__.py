@@ -51,7 +51,7 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 # Few programs want these, and every one pays for what is imported.
-_LATER = {"Profiler": "argus._profiler"}
+_LATER = {"Profiler": "argus._profiler", "TraceTime": "argus.legacy"}
 
 
 def __getattr__(name: str) -> object:

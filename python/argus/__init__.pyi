@@ -3,6 +3,7 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar, final, overload
 
 from argus._profiler import Profiler as Profiler
+from argus.legacy import TraceTime as TraceTime
 from argus.propagation import continue_trace, inject, traceparent
 
 __all__ = [

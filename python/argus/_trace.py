@@ -29,10 +29,10 @@ near AS MATERIALIZED (
     SELECT number, parent, name_id, started_ns, NULL, 'OPEN', NULL, captured
     FROM open_spans WHERE producer_id = (SELECT id FROM mine)
 ),
-tree(number) AS (
-    SELECT {root}
+tree(number, level) AS (
+    SELECT {root}, 0
     UNION ALL
-    SELECT near.number FROM tree JOIN near ON near.parent = tree.number
+    SELECT near.number, level + 1 FROM tree JOIN near ON near.parent = tree.number
 )
 SELECT n.text AS name, near.* FROM {source} LEFT JOIN names AS n ON n.id = near.name_id
 """
@@ -76,9 +76,9 @@ class Reader:
             pass
 
     def tree(self, root: int, most: int) -> list[Span]:
-        """The span ``root`` and at most ``most`` of those in it, the nearest ones, by their start."""
-        spans = self._spans(root, "tree JOIN near USING (number)", most + 1)
-        return sorted(spans, key=lambda span: (span.started_ns, span.number))
+        """The span ``root`` and those in it, at most ``most``: the nearest to it, then the earliest."""
+        nearest = "ORDER BY level, started_ns, number"
+        return self._spans(root, "tree JOIN near USING (number)", most, nearest)
 
     def slowest(self, root: int, most: int) -> list[Span]:
         """The ended spans in ``root`` that took longest."""

@@ -102,7 +102,7 @@ def open_calls(told):
 
 
 def test_a_killed_program_is_reported_with_everything_it_had_open(argus_command):
-    options = ["run", "--app-name", "shop", "--interval", "0.05", "--"]
+    options = ["run", "--app-name", "shop", "--interval", "0.01", "--"]
     done = argus_command(*options, program=argus_command.program("kill"))
     assert (done.code, done.out) == (128 + 9, "paying 12.5\n")
     assert done.err.startswith("argus: shop (pid "), done.err

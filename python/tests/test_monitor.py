@@ -6,6 +6,7 @@ import copy
 import functools
 import gc
 import inspect
+import json
 import pickle
 import sys
 import threading
@@ -405,6 +406,20 @@ def test_metrics_and_events_are_stored(store):
     ]
     assert [event["seq"] for event in events] == [1, 2, 3, 4]
     assert events[1]["data"] == '{"nodes": 12, "password": "***"}'
+
+
+def test_an_event_with_data_that_json_cannot_tell_is_stored_and_raises_nothing(store):
+    with argus.session("odd data") as session:
+        session.emit(
+            "odd", surrogate="\ud800", number=float("nan"), deep={1: object(), (2,): 3}, n=4
+        )
+    assert argus.flush(30)
+    (event,) = store.query(
+        "SELECT data FROM obs_events WHERE session = ? AND type = 'odd'", session.id
+    )
+    data = json.loads(event["data"], parse_constant=pytest.fail)
+    assert (data["surrogate"], data["number"], data["n"]) == ("?", "nan", 4)
+    assert data["deep"].startswith("<dict at ")
 
 
 def test_ten_thousand_closures_share_one_name(recorded):

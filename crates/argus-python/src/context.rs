@@ -12,13 +12,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use argus_client::current::{Current, Thread};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::{ffi, intern};
 
 /// A place in a context.
 #[pyclass(frozen)]
 struct Place(Arc<Spot>);
+
+impl Place {
+    /// The innermost span here that was not left.
+    fn innermost(&self) -> Option<&Arc<Spot>> {
+        let mut spot = &self.0;
+        while spot.is_left() {
+            spot = spot.outer.as_ref()?;
+        }
+        Some(spot)
+    }
+}
 
 /// A span, and the one that was open around it in the same context.
 pub(crate) struct Spot {
@@ -86,11 +97,13 @@ pub(crate) unsafe fn here(thread: Thread) -> Current {
 
 #[cold]
 fn in_context(py: Python<'_>) -> Current {
-    spot(py).map_or(Current::NONE, |spot| spot.span.of_this_life())
+    let place = place(py);
+    let spot = place.as_ref().and_then(|place| place.get().innermost());
+    spot.map_or(Current::NONE, |spot| spot.span.of_this_life())
 }
 
-/// The innermost place of the calling context that was not left.
-fn spot(py: Python<'_>) -> Option<Arc<Spot>> {
+/// What the calling context holds.
+fn place(py: Python<'_>) -> Option<Bound<'_, Place>> {
     let variable = VARIABLE.get(py)?;
     let mut value = std::ptr::null_mut();
     let none = std::ptr::null_mut();
@@ -101,12 +114,7 @@ fn spot(py: Python<'_>) -> Option<Arc<Spot>> {
         }
         Bound::from_owned_ptr_or_opt(py, value)
     };
-    let place = value?.cast_into::<Place>().ok()?;
-    let mut spot = &place.get().0;
-    while spot.is_left() {
-        spot = spot.outer.as_ref()?;
-    }
-    Some(Arc::clone(spot))
+    value?.cast_into::<Place>().ok()
 }
 
 /// Puts the calling context into `place`.
@@ -121,7 +129,8 @@ pub(crate) fn nowhere() -> Arc<Spot> {
 
 /// Puts the calling context into `place` until that is left.
 pub(crate) fn stay(py: Python<'_>, place: Current) -> PyResult<Arc<Spot>> {
-    let spot = Spot::new(place, spot(py));
+    let around = self::place(py).and_then(|place| place.get().innermost().cloned());
+    let spot = Spot::new(place, around);
     set(py, Arc::clone(&spot))?;
     Ok(spot)
 }
@@ -159,16 +168,21 @@ pub(crate) fn leave(py: Python<'_>, token: &Token) {
 /// Whether the calling thread runs an `asyncio` loop at this moment.
 pub(crate) fn in_event_loop(py: Python<'_>) -> bool {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let running = RUNNING.get_or_try_init(py, || {
-        let modules = py.import("sys")?.getattr("modules")?;
-        PyResult::Ok(
-            modules
-                .get_item("asyncio.events")?
-                .getattr("_get_running_loop")?
-                .unbind(),
-        )
+    let running = RUNNING.get(py).or_else(|| {
+        // Most programs have no `asyncio`, so asking for it must not raise.
+        // SAFETY: the name is a string; the answer is a new reference or null, with an error only where
+        // the table of modules is none.
+        let events = unsafe {
+            let module = ffi::PyImport_GetModule(intern!(py, "asyncio.events").as_ptr());
+            if module.is_null() {
+                ffi::PyErr_Clear();
+            }
+            Bound::from_owned_ptr_or_opt(py, module)
+        };
+        let running = events?.getattr("_get_running_loop").ok()?.unbind();
+        Some(RUNNING.get_or_init(py, || running))
     });
     running
-        .and_then(|running| running.call0(py))
-        .is_ok_and(|running| !running.is_none(py))
+        .and_then(|running| running.call0(py).ok())
+        .is_some_and(|running| !running.is_none(py))
 }
