@@ -328,8 +328,12 @@ impl Followed {
 
     /// A regular look, because not everything is told: cheap when nothing has happened.
     pub(super) fn look_regularly(&mut self, is_told: bool) {
-        self.needs.read = true;
-        let there = Look::at(&self.path).map(|look| look.identity).ok();
+        let look = Look::at(&self.path).ok();
+        let mut readings = self.readings.iter();
+        let is_alone = self.has_current && self.readings.len() == 1;
+        let rests = look.is_some_and(|look| readings.all(|reading| reading.rests(&look)));
+        self.needs.read |= !(is_alone && rests);
+        let there = look.map(|look| look.identity);
         let expected = self.current().map(Reading::identity);
         if there != expected || there.is_none() || self.has_riddles || self.is_deaf {
             self.needs.look = true;

@@ -376,6 +376,11 @@ impl Reading {
         taken
     }
 
+    /// Whether this is the file that was looked at, and there is nothing in it to be read.
+    pub(super) fn rests(&self, look: &Look) -> bool {
+        self.unmet_since_ns.is_none() && self.identity() == look.identity && self.is_unchanged(look)
+    }
+
     /// Whether nothing was written since the end was reached.
     fn is_unchanged(&self, look: &Look) -> bool {
         let is_alike = |seen: &Seen| (seen.size, seen.modified_ns) == (look.size, look.modified_ns);
