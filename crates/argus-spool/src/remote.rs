@@ -3,8 +3,8 @@
 //! What begins below such a parent is in a [`Current`] that names no span of this process but a place in
 //! a table here, so it flows wherever the current span flows: into the spans it opens, into tasks and
 //! threads. The table is a ring without locks, since a forked child must find it usable whatever the
-//! other threads were at; whoever comes [`SLOTS`] contexts later takes the place of the oldest, of which
-//! the id is then forgotten.
+//! other threads were at; when it is full, the newest takes the place of the oldest, of
+//! which the id is then forgotten.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
