@@ -22,10 +22,10 @@ use crate::writer::{self, Attached, Writer};
 /// What a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Current {
-    number: SpanNumber,
+    pub(crate) number: SpanNumber,
     /// What the trace begins with: the number of a span, or the key of a parent in another program.
-    root: u64,
-    life: usize,
+    pub(crate) root: u64,
+    pub(crate) life: usize,
 }
 
 const UNSAMPLED: SpanNumber = SpanNumber(u64::MAX - 1);
