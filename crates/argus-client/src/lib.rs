@@ -21,6 +21,7 @@
 
 pub mod capture;
 pub mod current;
+mod json;
 pub mod metric;
 pub mod name;
 pub mod redact;
