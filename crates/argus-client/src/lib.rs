@@ -22,12 +22,16 @@
 pub mod capture;
 pub mod current;
 mod json;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod line;
 pub mod metric;
 pub mod name;
 pub mod redact;
 pub mod sampling;
 pub mod session;
 pub mod span;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 pub use argus_spool::{
     Configuration, Flushed, Stats, Weight, configure, disabled, flush, monotonic_now, stats,
@@ -36,6 +40,21 @@ pub use capture::{Capture, Captured};
 pub use metric::metric;
 pub use session::Session;
 pub use span::SpanGuard;
+
+/// A layer for a registry of `tracing-subscriber` that records all spans and events it is shown; none
+/// when recording is off, which a registry takes as well. [`tracing::Options`] make others.
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+///
+/// tracing_subscriber::registry()
+///     .with(argus_client::layer())
+///     .init();
+/// ```
+#[cfg(feature = "tracing")]
+pub fn layer() -> Option<tracing::Layer> {
+    tracing::Options::new().layer()
+}
 
 /// What the macros of this crate expand to; not for direct use.
 #[doc(hidden)]
