@@ -45,10 +45,14 @@ mod entered;
 mod events;
 mod fields;
 mod layer;
+mod slab;
 mod spans;
+mod subscriber;
 mod table;
 
 pub use layer::Layer;
+pub use subscriber::Subscriber;
+pub use tracing_core::LevelFilter;
 
 use callsites::Callsites;
 use spans::Spans;
@@ -108,6 +112,23 @@ impl Options {
     /// In a stack that has one already, a second one records nothing.
     pub fn layer(self) -> Option<Layer> {
         (!argus_spool::disabled()).then(|| Layer::new(self.spans()))
+    }
+
+    /// A subscriber that does so, for levels up to this one.
+    ///
+    /// ```
+    /// use argus_client::tracing::{LevelFilter, Options};
+    ///
+    /// let subscriber = Options::new().subscriber(LevelFilter::DEBUG);
+    /// tracing::subscriber::with_default(subscriber, || tracing::info_span!("load"));
+    /// ```
+    pub fn subscriber(self, most: LevelFilter) -> Subscriber {
+        let most = if argus_spool::disabled() {
+            LevelFilter::OFF
+        } else {
+            most
+        };
+        Subscriber::new(self.spans(), most)
     }
 
     fn spans(self) -> Spans {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
-use tracing::{info, info_span};
+use tracing::{Dispatch, info, info_span};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry;
 
@@ -16,15 +16,19 @@ mod children;
 
 const THREADS: u64 = 8;
 
+/// `ends-exit` is the program `exit` with a layer, `ends-exit-own` with our own subscriber.
 pub(crate) fn play(name: &str) {
-    let subscriber = registry().with(argus_client::layer());
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-    match name {
-        "ends-exit" => leave(|| std::process::exit(0)),
-        "ends-abort" => leave(|| std::process::abort()),
-        "ends-killed" => until_killed(),
-        "ends-fork" => fork(),
-        "ends-threads" => threads(),
+    let dispatch = match name.strip_suffix("-own") {
+        None => Dispatch::new(registry().with(argus_client::layer())),
+        Some(_) => Dispatch::new(argus_client::subscriber()),
+    };
+    tracing::dispatcher::set_global_default(dispatch).unwrap();
+    match name.trim_start_matches("ends-").trim_end_matches("-own") {
+        "exit" => leave(|| std::process::exit(0)),
+        "abort" => leave(|| std::process::abort()),
+        "killed" => until_killed(),
+        "fork" => fork(),
+        "threads" => threads(),
         other => panic!("no program {other}"),
     }
 }
@@ -58,11 +62,16 @@ fn check_left(recorded: &Recorded) {
 
 #[test]
 fn what_was_emitted_before_exit_and_abort_is_there_and_open_spans_stay_open() {
-    check_left(&run("ends-exit"));
-    let home = Home::new("ends-abort");
-    let status = home.start("ends-abort").wait().unwrap();
-    assert_eq!(status.signal(), Some(6));
-    check_left(&home.recorded());
+    for (exits, aborts) in [
+        ("ends-exit", "ends-abort"),
+        ("ends-exit-own", "ends-abort-own"),
+    ] {
+        check_left(&run(exits));
+        let home = Home::new(aborts);
+        let status = home.start(aborts).wait().unwrap();
+        assert_eq!(status.signal(), Some(6));
+        check_left(&home.recorded());
+    }
 }
 
 /// Says after each span how many there were, in a file for each thread.
@@ -97,7 +106,8 @@ fn a_process_killed_at_random_loses_no_accepted_span() {
     let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(6);
     for round in 0..rounds {
         let home = Home::new(&format!("ends-killed-{round}"));
-        let mut child = home.start("ends-killed");
+        let program = ["ends-killed", "ends-killed-own"][round % 2];
+        let mut child = home.start(program);
         let deadline = Instant::now() + Duration::from_secs(60);
         let is_said = |home: &Home| {
             let said = std::fs::metadata(home.path("said-0"));
@@ -169,7 +179,12 @@ fn fork() {
 
 #[test]
 fn a_child_forked_in_a_span_is_inside_it_and_does_not_end_it() {
-    let recorded = run("ends-fork");
+    for program in ["ends-fork", "ends-fork-own"] {
+        check_forked(&run(program));
+    }
+}
+
+fn check_forked(recorded: &Recorded) {
     let of = |name: &'static str| recorded.spans.iter().filter(move |span| span.name == name);
     assert_eq!((of("child").count(), of("grandchild").count()), (4, 4));
     let inside = of("child").chain(of("elsewhere"));
@@ -206,7 +221,12 @@ fn threads() {
 
 #[test]
 fn threads_come_and_go() {
-    let recorded = run("ends-threads");
+    for program in ["ends-threads", "ends-threads-own"] {
+        check_threads(&run(program));
+    }
+}
+
+fn check_threads(recorded: &Recorded) {
     let of = |name: &'static str| recorded.spans.iter().filter(move |span| span.name == name);
     assert_eq!(of("last").filter(|span| span.ended).count(), 50);
     assert_eq!(of("left entered").filter(|span| !span.ended).count(), 50);

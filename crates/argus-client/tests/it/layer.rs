@@ -1,4 +1,4 @@
-//! The layer, as a program uses it.
+//! The layer and the subscriber, as a program uses them: what holds for one holds for the other.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -6,27 +6,38 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use argus_client::{current, span};
-use tracing::{Instrument, Level, debug, error, event, info, info_span, instrument, warn};
+use tracing::{
+    Dispatch, Instrument, Level, debug, error, event, info, info_span, instrument, warn,
+};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry;
 
 use super::programs::run;
+use super::spool::Recorded;
 
+/// `layer-fields` is the program `fields` with a layer, `subscriber-fields` with our own subscriber.
 pub(crate) fn play(name: &str) {
-    match name {
-        "layer-fields" => with_layer(fields),
-        "layer-events" => with_layer(events),
-        "layer-failures" => with_layer(failures),
-        "layer-order" => with_layer(order),
-        "layer-mixed" => with_layer(mixed),
-        "layer-async" => with_layer(polled),
+    let (how, program) = name.split_once('-').unwrap();
+    let program = match program {
+        "fields" => fields,
+        "events" => events,
+        "failures" => failures,
+        "order" => order,
+        "mixed" => mixed,
+        "polled" => polled,
         other => panic!("no program {other}"),
-    }
+    };
+    let dispatch = match how {
+        "layer" => Dispatch::new(registry().with(argus_client::layer())),
+        _ => Dispatch::new(argus_client::subscriber()),
+    };
+    tracing::dispatcher::with_default(&dispatch, program);
+    assert!(current::current().is_none(), "the thread is where it was");
 }
 
-fn with_layer(program: fn()) {
-    tracing::subscriber::with_default(registry().with(argus_client::layer()), program);
-    assert!(current::current().is_none(), "the thread is where it was");
+/// What the program recorded, once with each.
+fn both(program: &str) -> [Recorded; 2] {
+    ["layer", "subscriber"].map(|how| run(&format!("{how}-{program}")))
 }
 
 fn fields() {
@@ -58,48 +69,51 @@ fn fields() {
 
 #[test]
 fn fields_keep_their_types_and_sensitive_ones_are_masked() {
-    let recorded = run("layer-fields");
-    let span = recorded.span("typed");
-    let told: Vec<_> = span
-        .fields
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    assert_eq!(
-        told[..13],
-        [
-            "int=-7",
-            "large=9223372036854775807",
-            "larger=18446744073709551615",
-            "float=1.5",
-            "truth=True",
-            "text='book.csv'",
-            "plan=[1, 2]",
-            "shown=plain",
-            "error=an error occurred when formatting an argument",
-            "db_password=***",
-            "token=***",
-            "late=9",
-            "late_token=***",
-        ]
-    );
-    let follows = span.field("follows_from").unwrap();
-    let context: argus_model::TraceContext = follows.parse().unwrap();
-    let cause = recorded.span("cause");
-    let expected =
-        argus_model::trace::span_id(cause.producer.nonce, argus_model::SpanNumber(cause.number));
-    assert_eq!(context.span, expected);
-    assert_eq!(span.group.as_deref(), Some(module_path!()));
-    let long = recorded.span("long");
-    assert!(long.field("text").unwrap().ends_with("é...'"));
-    assert!(long.field("debug").unwrap().ends_with("..."));
-    assert_eq!(long.field("after"), Some("1"));
-    assert!(
-        recorded
-            .spans
+    for recorded in both("fields") {
+        let span = recorded.span("typed");
+        let told: Vec<_> = span
+            .fields
             .iter()
-            .all(|span| span.ended && span.exception.is_none())
-    );
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        assert_eq!(
+            told[..13],
+            [
+                "int=-7",
+                "large=9223372036854775807",
+                "larger=18446744073709551615",
+                "float=1.5",
+                "truth=True",
+                "text='book.csv'",
+                "plan=[1, 2]",
+                "shown=plain",
+                "error=an error occurred when formatting an argument",
+                "db_password=***",
+                "token=***",
+                "late=9",
+                "late_token=***",
+            ]
+        );
+        let follows = span.field("follows_from").unwrap();
+        let context: argus_model::TraceContext = follows.parse().unwrap();
+        let cause = recorded.span("cause");
+        let expected = argus_model::trace::span_id(
+            cause.producer.nonce,
+            argus_model::SpanNumber(cause.number),
+        );
+        assert_eq!(context.span, expected);
+        assert_eq!(span.group.as_deref(), Some(module_path!()));
+        let long = recorded.span("long");
+        assert!(long.field("text").unwrap().ends_with("é...'"));
+        assert!(long.field("debug").unwrap().ends_with("..."));
+        assert_eq!(long.field("after"), Some("1"));
+        assert!(
+            recorded
+                .spans
+                .iter()
+                .all(|span| span.ended && span.exception.is_none())
+        );
+    }
 }
 
 fn events() {
@@ -125,31 +139,32 @@ fn events() {
 
 #[test]
 fn events_are_lines_of_the_span_around_them() {
-    let recorded = run("layer-events");
-    let (work, elsewhere) = (recorded.span("work"), recorded.span("elsewhere"));
-    let told: Vec<_> = recorded
-        .logs
-        .iter()
-        .map(|log| (log.level.as_str(), log.line.as_str(), log.span))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            ("INFO", "outside", 0),
-            ("WARN", "little room", work.number),
-            ("DEBUG", "n=1 what=Some(2)", work.number),
-            ("INFO", "there", elsewhere.number),
-            ("INFO", "nowhere", 0),
-            ("ERROR", "it breaks", work.number),
-        ]
-    );
-    assert_eq!(
-        recorded.logs[1].attributes,
-        r#"{"left":3,"share":0.5,"who":"a\"b","token":"***","ok":true}"#
-    );
-    assert_eq!(recorded.logs[0].logger, module_path!());
-    assert_eq!(recorded.logs[5].logger, "shop::orders");
-    assert!(work.exception.is_none(), "no error was told");
+    for recorded in both("events") {
+        let (work, elsewhere) = (recorded.span("work"), recorded.span("elsewhere"));
+        let told: Vec<_> = recorded
+            .logs
+            .iter()
+            .map(|log| (log.level.as_str(), log.line.as_str(), log.span))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("INFO", "outside", 0),
+                ("WARN", "little room", work.number),
+                ("DEBUG", "n=1 what=Some(2)", work.number),
+                ("INFO", "there", elsewhere.number),
+                ("INFO", "nowhere", 0),
+                ("ERROR", "it breaks", work.number),
+            ]
+        );
+        assert_eq!(
+            recorded.logs[1].attributes,
+            r#"{"left":3,"share":0.5,"who":"a\"b","token":"***","ok":true}"#
+        );
+        assert_eq!(recorded.logs[0].logger, module_path!());
+        assert_eq!(recorded.logs[5].logger, "shop::orders");
+        assert!(work.exception.is_none(), "no error was told");
+    }
 }
 
 fn failures() {
@@ -183,28 +198,29 @@ fn failures() {
 
 #[test]
 fn errors_and_panics_are_failures_of_the_innermost_span() {
-    let recorded = run("layer-failures");
-    let told: Vec<_> = recorded
-        .spans
-        .iter()
-        .map(|span| (span.name.as_str(), span.exception.as_deref()))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            ("around", None),
-            ("returns", Some("no book")),
-            ("returns", None),
-            ("returns_mildly", Some("mild")),
-            ("returns_later", Some("late")),
-            ("told", Some("first")),
-            ("warned", None),
-            ("panics", Some("panicked")),
-            ("inner", Some("panicked")),
-            ("after", None),
-        ]
-    );
-    assert_eq!(recorded.logs[0].line, "error=no book");
+    for recorded in both("failures") {
+        let told: Vec<_> = recorded
+            .spans
+            .iter()
+            .map(|span| (span.name.as_str(), span.exception.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("around", None),
+                ("returns", Some("no book")),
+                ("returns", None),
+                ("returns_mildly", Some("mild")),
+                ("returns_later", Some("late")),
+                ("told", Some("first")),
+                ("warned", None),
+                ("panics", Some("panicked")),
+                ("inner", Some("panicked")),
+                ("after", None),
+            ]
+        );
+        assert_eq!(recorded.logs[0].line, "error=no book");
+    }
 }
 
 fn order() {
@@ -245,26 +261,27 @@ fn order() {
 
 #[test]
 fn spans_that_cross_have_the_right_parents() {
-    let recorded = run("layer-order");
-    let mut told: Vec<_> = recorded.tree().split(' ').map(str::to_owned).collect();
-    told.sort();
-    assert_eq!(
-        told,
-        [
-            "a",
-            "apart",
-            "b",
-            "child<sent",
-            "grandchild<child",
-            "in_a<a",
-            "in_b<b",
-            "root",
-            "root2",
-            "sent",
-            "there<sent",
-        ]
-    );
-    assert!(recorded.spans.iter().all(|span| span.ended));
+    for recorded in both("order") {
+        let mut told: Vec<_> = recorded.tree().split(' ').map(str::to_owned).collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "a",
+                "apart",
+                "b",
+                "child<sent",
+                "grandchild<child",
+                "in_a<a",
+                "in_b<b",
+                "root",
+                "root2",
+                "sent",
+                "there<sent",
+            ]
+        );
+        assert!(recorded.spans.iter().all(|span| span.ended));
+    }
 }
 
 fn mixed() {
@@ -281,12 +298,13 @@ fn mixed() {
 
 #[test]
 fn guards_and_spans_of_tracing_nest_in_each_other() {
-    let recorded = run("layer-mixed");
-    assert_eq!(
-        recorded.tree(),
-        "guard traced<guard inner<traced leaf<inner second<guard"
-    );
-    assert_eq!(recorded.logs[0].span, recorded.span("leaf").number);
+    for recorded in both("mixed") {
+        assert_eq!(
+            recorded.tree(),
+            "guard traced<guard inner<traced leaf<inner second<guard"
+        );
+        assert_eq!(recorded.logs[0].span, recorded.span("leaf").number);
+    }
 }
 
 /// Gives way once.
@@ -342,29 +360,30 @@ fn take_turns(mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>) {
 
 #[test]
 fn tasks_that_take_turns_keep_their_spans_apart_and_tell_how_long_they_waited() {
-    let recorded = run("layer-async");
-    let tasks: Vec<_> = recorded
-        .spans
-        .iter()
-        .filter(|span| span.name == "task")
-        .collect();
-    assert_eq!(tasks.len(), 4);
-    for step in recorded.spans.iter().filter(|span| span.name == "step") {
-        let task = tasks
-            .iter()
-            .find(|task| task.number == step.parent)
-            .unwrap();
-        assert_eq!(task.field("name"), step.field("of"));
-    }
-    for task in tasks {
-        let nanos = |key| task.field(key).unwrap().parse::<u64>().unwrap();
-        assert!(nanos("busy_ns") > 0 && nanos("idle_ns") > 0, "{task:?}");
-    }
-    assert!(
-        recorded
+    for recorded in both("polled") {
+        let tasks: Vec<_> = recorded
             .spans
             .iter()
-            .filter(|s| s.name == "step")
-            .all(|s| s.field("busy_ns").is_none())
-    );
+            .filter(|span| span.name == "task")
+            .collect();
+        assert_eq!(tasks.len(), 4);
+        for step in recorded.spans.iter().filter(|span| span.name == "step") {
+            let task = tasks
+                .iter()
+                .find(|task| task.number == step.parent)
+                .unwrap();
+            assert_eq!(task.field("name"), step.field("of"));
+        }
+        for task in tasks {
+            let nanos = |key| task.field(key).unwrap().parse::<u64>().unwrap();
+            assert!(nanos("busy_ns") > 0 && nanos("idle_ns") > 0, "{task:?}");
+        }
+        assert!(
+            recorded
+                .spans
+                .iter()
+                .filter(|s| s.name == "step")
+                .all(|s| s.field("busy_ns").is_none())
+        );
+    }
 }

@@ -83,7 +83,7 @@ fn play() {
         "threads" => guards::threads(),
         "others" => guards::others(),
         #[cfg(feature = "tracing")]
-        name if name.starts_with("layer-") => layer::play(name),
+        name if name.starts_with("layer-") || name.starts_with("subscriber-") => layer::play(name),
         #[cfg(feature = "tracing")]
         name if name.starts_with("filters-") => filters::play(name),
         #[cfg(feature = "tracing")]
