@@ -12,5 +12,7 @@ mod filters;
 mod guards;
 #[cfg(feature = "tracing")]
 mod layer;
+#[cfg(feature = "tracing")]
+mod memory;
 mod programs;
 mod spool;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use super::guards;
 use super::spool::{Recorded, read};
 #[cfg(feature = "tracing")]
-use super::{ends, filters, layer};
+use super::{ends, filters, layer, memory};
 
 const PROGRAM: &str = "ARGUS_CLIENT_TEST_PROGRAM";
 
@@ -88,6 +88,8 @@ fn play() {
         name if name.starts_with("filters-") => filters::play(name),
         #[cfg(feature = "tracing")]
         name if name.starts_with("ends-") => ends::play(name),
+        #[cfg(feature = "tracing")]
+        "memory" => memory::play(),
         name => panic!("no program {name}"),
     }
 }
