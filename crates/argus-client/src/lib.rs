@@ -24,6 +24,8 @@ pub mod current;
 mod json;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod line;
+#[cfg(feature = "log")]
+pub mod logger;
 pub mod metric;
 pub mod name;
 pub mod redact;
@@ -68,6 +70,18 @@ pub fn layer() -> Option<tracing::Layer> {
 #[cfg(feature = "tracing")]
 pub fn subscriber() -> tracing::Subscriber {
     tracing::Options::new().subscriber(tracing::LevelFilter::TRACE)
+}
+
+/// A logger for the `log` crate that records what it is told as lines of the span around it.
+///
+/// ```
+/// argus_client::log_bridge().install(log::LevelFilter::Info)?;
+/// log::info!("begun");
+/// # Ok::<(), log::SetLoggerError>(())
+/// ```
+#[cfg(feature = "log")]
+pub fn log_bridge() -> logger::Logger {
+    logger::Logger::default()
 }
 
 /// What the macros of this crate expand to; not for direct use.

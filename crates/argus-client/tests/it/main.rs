@@ -5,14 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[cfg(feature = "tracing")]
 mod ends;
-#[cfg(feature = "tracing")]
 mod filters;
 mod guards;
-#[cfg(feature = "tracing")]
 mod layer;
-#[cfg(feature = "tracing")]
+mod logger;
 mod memory;
 mod programs;
 mod spool;

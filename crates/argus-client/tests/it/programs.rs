@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::guards;
+use super::logger;
 use super::spool::{Recorded, read};
-#[cfg(feature = "tracing")]
 use super::{ends, filters, layer, memory};
 
 const PROGRAM: &str = "ARGUS_CLIENT_TEST_PROGRAM";
@@ -82,13 +82,11 @@ fn play() {
         "panicking" => guards::panicking(),
         "threads" => guards::threads(),
         "others" => guards::others(),
-        #[cfg(feature = "tracing")]
+        "logger" => logger::play(),
+        "logger-off" => logger::off(),
         name if name.starts_with("layer-") || name.starts_with("subscriber-") => layer::play(name),
-        #[cfg(feature = "tracing")]
         name if name.starts_with("filters-") => filters::play(name),
-        #[cfg(feature = "tracing")]
         name if name.starts_with("ends-") => ends::play(name),
-        #[cfg(feature = "tracing")]
         "memory" => memory::play(),
         name => panic!("no program {name}"),
     }
