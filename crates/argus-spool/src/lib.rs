@@ -139,4 +139,4 @@ pub use flush::{Flushed, flush};
 pub use kept::KeptCurrent;
 pub use life::life;
 pub use process::{Configuration, Stats, configure, disabled, stats};
-pub use thread::{Current, Thread};
+pub use thread::{Current, Step, Thread};

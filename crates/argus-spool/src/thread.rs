@@ -15,6 +15,7 @@ use argus_model::SpanNumber;
 use argus_model::record::LossReason;
 
 use crate::fork;
+use crate::kept::KeptCurrent;
 use crate::life;
 use crate::remote;
 use crate::writer::{self, Attached, Writer};
@@ -163,6 +164,21 @@ impl Current {
     }
 }
 
+/// How a thread came to a place, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    number: SpanNumber,
+    life: usize,
+    before: Current,
+}
+
+impl Step {
+    /// Leads back to where `outer` does: to where `outer` led is no way back any more.
+    pub fn inherit(&mut self, outer: &Self) {
+        self.before = outer.before;
+    }
+}
+
 /// The storage. It has no destructor, so it can be used for as long as its thread runs.
 struct Desk {
     pen: Cell<*mut Writer>,
@@ -230,6 +246,32 @@ impl Thread {
     #[inline]
     pub fn replace(self, current: Current) -> Current {
         self.desk().current.replace(current)
+    }
+
+    /// Goes to a place that others know, too. The answer takes the thread back.
+    #[inline]
+    pub fn go_to(self, kept: &KeptCurrent) -> Step {
+        let mut place = kept.current();
+        if !place.is_none() && !place.is_of_this_life() {
+            place = place.of_another_life();
+        }
+        let (number, life) = (place.number, place.life);
+        let before = self.replace(place);
+        Step {
+            number,
+            life,
+            before,
+        }
+    }
+
+    /// Takes a step back. Nothing when the thread is elsewhere by now, unless it is in another life.
+    #[inline]
+    pub fn take_back(self, step: &Step) {
+        let here = &self.desk().current;
+        let place = here.get();
+        if (place.number, place.life) == (step.number, step.life) || step.life != life() {
+            here.set(step.before);
+        }
     }
 
     /// A word for a language's binding that must look at every call how much of the stack is left:

@@ -1,6 +1,7 @@
 //! Which spans the calling thread has entered, and where it was before each.
 //!
-//! Spans are left in any order. The thread's [`Current`] is that of the innermost span; when an outer
+//! Spans are left in any order. The thread's
+//! place is that of the innermost span; when an outer
 //! one is left first, the one inside it inherits where that one was entered from, so that leaving it
 //! later does not lead back into a span that is over.
 //!
@@ -9,7 +10,7 @@
 
 use std::cell::RefCell;
 
-use argus_spool::{Current, Thread};
+use argus_spool::{KeptCurrent, Step, Thread};
 
 /// One entry.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +19,7 @@ pub(super) struct Entered {
     pub(super) recorder: u32,
     /// The span, as `tracing` names it.
     pub(super) id: u64,
-    pub(super) within: Current,
-    pub(super) before: Current,
+    pub(super) step: Step,
     pub(super) was_panicking: bool,
     pub(super) is_timed: bool,
 }
@@ -28,13 +28,13 @@ thread_local! {
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes an entry. One that cannot be noted, because the thread is being torn down, changes nothing else.
+/// Goes to a place and notes it as `entry` says. An entry that cannot be noted, because the thread is
+/// being torn down, changes nothing else.
 #[inline]
-pub(super) fn enter(mut entry: Entered) {
+pub(super) fn enter(place: &KeptCurrent, entry: impl FnOnce(Step) -> Entered) {
     let _ = ENTERED.try_with(|stack| {
         if let Ok(mut stack) = stack.try_borrow_mut() {
-            entry.before = Thread::mine().replace(entry.within);
-            stack.push(entry);
+            stack.push(entry(Thread::mine().go_to(place)));
         }
     });
 }
@@ -47,7 +47,7 @@ pub(super) fn leave(recorder: u32, id: u64) -> Option<Entered> {
         match stack.last() {
             Some(top) if top.id == id && top.recorder == recorder => {
                 let entry = stack.pop()?;
-                go_back(&entry);
+                Thread::mine().take_back(&entry.step);
                 Some(entry)
             }
             _ => leave_out_of_order(&mut stack, recorder, id),
@@ -64,18 +64,10 @@ fn leave_out_of_order(stack: &mut Vec<Entered>, recorder: u32, id: u64) -> Optio
     let index = index.or_else(|| stack.iter().rposition(|entry| entry.id == id))?;
     let entry = stack.remove(index);
     match stack.get_mut(index) {
-        Some(inside) => inside.before = entry.before,
-        None => go_back(&entry),
+        Some(inside) => inside.step.inherit(&entry.step),
+        None => Thread::mine().take_back(&entry.step),
     }
     Some(entry)
-}
-
-fn go_back(entry: &Entered) {
-    let thread = Thread::mine();
-    // Elsewhere when something that was opened inside is still open; gone after a fork.
-    if thread.current() == entry.within || !entry.within.is_of_this_life() {
-        thread.replace(entry.before);
-    }
 }
 
 /// The innermost span of this recorder that the thread has entered.

@@ -12,7 +12,7 @@ use std::fmt::{self, Debug};
 
 use argus_model::codec::{Encoder, Full, Small};
 use argus_model::record::{encode_parameter_key, packed_parameter_key};
-use argus_model::value::{encode_masked, packed_masked};
+use argus_model::value::{encode_masked, packed_masked, push_int};
 use tracing_core::field::{Field, Visit};
 
 use super::callsites::Callsite;
@@ -70,7 +70,6 @@ impl<'a> Collected<'a> {
         }
     }
 
-    #[inline]
     fn take(&mut self, field: &Field, value: &Captured<'_>) {
         let index = field.index();
         let is_masked = self.callsite.masks(index);
@@ -94,6 +93,21 @@ impl<'a> Collected<'a> {
                 value.encode(out)
             }
         });
+    }
+
+    /// Most fields are integers: these need not be looked at as anything else.
+    #[inline]
+    fn take_int(&mut self, field: &Field, value: i64) {
+        let index = field.index();
+        if self.long.is_none()
+            && !self.callsite.masks(index)
+            && let Some(key) = packed_parameter_key(index)
+            && push_int(&mut self.small, key, value).is_some()
+        {
+            self.whole = self.small.length();
+            return;
+        }
+        self.take(field, &Captured::Int(value));
     }
 
     #[cold]
@@ -158,12 +172,15 @@ impl Visit for Collected<'_> {
 
     #[inline]
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.take(field, &value.capture());
+        self.take_int(field, value);
     }
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.take(field, &value.capture());
+        match i64::try_from(value) {
+            Ok(value) => self.take_int(field, value),
+            Err(_) => self.take(field, &value.capture()),
+        }
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {

@@ -141,16 +141,14 @@ impl Spans {
     /// The calling thread enters a span.
     #[inline]
     pub(super) fn enter(&self, id: u64, span: &OpenSpan) {
-        let within = span.place();
         let entries = span.entries.load(Ordering::Relaxed);
         span.entries
             .store(entries.saturating_add(1), Ordering::Relaxed);
         let is_timed = (entries > 0 || span.has(TIMED)) && self.is_timed(span);
-        entered::enter(Entered {
+        entered::enter(&span.place, |step| Entered {
             recorder: self.number,
             id,
-            within,
-            before: Current::NONE,
+            step,
             was_panicking: std::thread::panicking(),
             is_timed,
         });
