@@ -173,6 +173,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// No step at all.
+    pub const NONE: Self = Self {
+        number: SpanNumber::NONE,
+        life: 0,
+        before: Current::NONE,
+    };
+
     /// Leads back to where `outer` does: to where `outer` led is no way back any more.
     pub fn inherit(&mut self, outer: &Self) {
         self.before = outer.before;
@@ -232,12 +239,14 @@ impl Thread {
         if place.is_none() || place.is_of_this_life() {
             return place;
         }
-        self.moved_by_fork(place)
+        self.moved_by_fork()
     }
 
+    // Reads the place anew: as an argument it would have to be in memory, also where this is not called.
     #[cold]
-    fn moved_by_fork(self, place: Current) -> Current {
-        let here = place.of_this_life();
+    #[inline(never)]
+    fn moved_by_fork(self) -> Current {
+        let here = self.desk().current.get().of_this_life();
         self.desk().current.set(here);
         here
     }
@@ -248,20 +257,30 @@ impl Thread {
         self.desk().current.replace(current)
     }
 
-    /// Goes to a place that others know, too. The answer takes the thread back.
+    /// Goes to a place that others know, too. `step` will take the thread back; it is written where it
+    /// stays, because a copy of words that were just written holds the processor up.
     #[inline]
-    pub fn go_to(self, kept: &KeptCurrent) -> Step {
-        let mut place = kept.current();
-        if !place.is_none() && !place.is_of_this_life() {
-            place = place.of_another_life();
+    pub fn go_to(self, kept: &KeptCurrent, step: &mut Step) {
+        let place = kept.current();
+        if place.is_none() || place.is_of_this_life() {
+            self.step_to(place, step);
+        } else {
+            self.step_to_another_life(kept, step);
         }
-        let (number, life) = (place.number, place.life);
-        let before = self.replace(place);
-        Step {
-            number,
-            life,
-            before,
-        }
+    }
+
+    // Takes what is kept and not the place, as `moved_by_fork` does.
+    #[cold]
+    #[inline(never)]
+    fn step_to_another_life(self, kept: &KeptCurrent, step: &mut Step) {
+        self.step_to(kept.current().of_another_life(), step);
+    }
+
+    #[inline]
+    fn step_to(self, place: Current, step: &mut Step) {
+        step.number = place.number;
+        step.life = place.life;
+        step.before = self.replace(place);
     }
 
     /// Takes a step back. Nothing when the thread is elsewhere by now, unless it is in another life.

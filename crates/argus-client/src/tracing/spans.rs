@@ -16,7 +16,7 @@ use argus_spool::{Current, KeptCurrent, Thread, Weight, monotonic_now};
 use tracing_core::span::{Attributes, Record};
 
 use super::callsites::{Callsite, Callsites};
-use super::entered::{self, Entered};
+use super::entered::{self, How};
 use super::fields::{Bytes, Collected};
 use crate::sampling::Sampler;
 
@@ -145,13 +145,11 @@ impl Spans {
         span.entries
             .store(entries.saturating_add(1), Ordering::Relaxed);
         let is_timed = (entries > 0 || span.has(TIMED)) && self.is_timed(span);
-        entered::enter(&span.place, |step| Entered {
-            recorder: self.number,
-            id,
-            step,
+        let how = How {
             was_panicking: std::thread::panicking(),
             is_timed,
-        });
+        };
+        entered::enter(self.number, id, &span.place, how);
     }
 
     /// Notes the time of an entry. A span that turns out to be entered again is timed from here on, and
