@@ -12,4 +12,5 @@ mod layer;
 mod logger;
 mod memory;
 mod programs;
+mod rows;
 mod spool;

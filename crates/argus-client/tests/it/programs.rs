@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use super::guards;
 use super::logger;
 use super::spool::{Recorded, read};
-use super::{ends, filters, layer, memory};
+use super::{ends, filters, layer, memory, rows};
 
 const PROGRAM: &str = "ARGUS_CLIENT_TEST_PROGRAM";
 
@@ -88,6 +88,7 @@ fn play() {
         name if name.starts_with("filters-") => filters::play(name),
         name if name.starts_with("ends-") => ends::play(name),
         "memory" => memory::play(),
+        "rows" => rows::play(),
         name => panic!("no program {name}"),
     }
 }
