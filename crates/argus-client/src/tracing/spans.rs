@@ -102,6 +102,8 @@ impl Spans {
     /// Opens a span inside `parent`.
     #[inline]
     pub(super) fn open(&self, span: &OpenSpan, attributes: &Attributes<'_>, parent: Current) {
+        // What a value says of itself is foreign code. If it panics, nobody will end what stood here before.
+        span.flags.store(0, Ordering::Relaxed);
         let callsite = self.callsites.of(attributes.metadata());
         let (mut place, mut flags) = (parent, 0);
         if parent.begins_a_trace() && !self.sampler.next_is_recorded() {

@@ -144,6 +144,17 @@ fn replaced() {
         handle.reload(argus_client::layer()).unwrap();
         let after = info_span!("after").entered();
         drop((after, before));
+        drop(info_span!("ended"));
+        let caught = std::panic::catch_unwind(|| {
+            struct Panics;
+            impl std::fmt::Debug for Panics {
+                fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    panic!("on purpose");
+                }
+            }
+            info_span!("unmade", value = ?Panics)
+        });
+        assert!(caught.is_err());
         handle
             .modify(|layer: &mut Option<Layer>| *layer = None)
             .unwrap();
@@ -156,7 +167,7 @@ fn replaced() {
 #[test]
 fn a_layer_that_is_replaced_ends_its_spans_and_leaves_none_behind() {
     let recorded = run("filters-replaced");
-    assert_eq!(recorded.tree(), "before after<before again");
+    assert_eq!(recorded.tree(), "before after<before ended again");
     assert!(recorded.spans.iter().all(|span| span.ended));
 }
 
