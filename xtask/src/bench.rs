@@ -8,6 +8,7 @@
 //! - [`drain`]: from spool to store, against other schemas.
 //! - [`query`]: pages and percentiles in large stores.
 //! - [`instrument`]: what a decorator or a guard adds to a call.
+//! - [`instrument_rust`]: what a span of `tracing` or a guard adds to a Rust program.
 //! - [`latency`]: from an emit to the screen of another process.
 //! - [`gaze`]: watching fifty processes from outside, and how soon an end is noticed.
 //! - [`tail`]: following log files: latency, speed, idle, and what rotation costs in lines.
@@ -17,6 +18,7 @@ mod drain;
 mod figures;
 mod gaze;
 mod instrument;
+mod instrument_rust;
 mod latency;
 mod machine;
 mod meter;
@@ -37,7 +39,7 @@ use crate::workspace::Workspace;
 pub(crate) const HELP: &str = "\
 Measures Argus beside its peers and writes what it saw to bench/results.
 
-usage: cargo xtask bench [drain|query|instrument|latency|gaze|tail|all] [--full | --quick]
+usage: cargo xtask bench [drain|query|instrument|instrument-rust|latency|gaze|tail|all] [--full | --quick]
        cargo xtask bench table
 
   drain       spool to store: spans per CPU-second and bytes a span, against the schema of the
@@ -45,6 +47,8 @@ usage: cargo xtask bench [drain|query|instrument|latency|gaze|tail|all] [--full 
   query       pages, rare functions and percentiles in stores of 1 M and 10 M spans
   instrument  what @argus.monitor and a Rust guard add to a call, against a plain Python decorator,
               OpenTelemetry, logfire and viztracer
+  instrument-rust  what a span costs a Rust program: layer, subscriber and guard, against
+              tracing-opentelemetry, tracing-chrome and fastrace
   latency     from an emit to the screen state of another process, sporadic and under load
   gaze        what watching 50 processes costs, against pidstat, psutil and glances; how soon the end
               of a process is noticed
@@ -57,7 +61,7 @@ usage: cargo xtask bench [drain|query|instrument|latency|gaze|tail|all] [--full 
   --quick     small numbers, to see that everything runs; nothing is written
 
 Builds in release. Needs the network once: the peers are installed into .bench/venv with the versions
-pinned in bench/requirements.txt; `gaze` needs pidstat (apt install sysstat), `tail` leaves out
+pinned in bench/requirements.txt, those in Rust are built in bench/peers/rust; `gaze` needs pidstat (apt install sysstat), `tail` leaves out
 what is not there (apt install rsyslog logtail). Data goes to .bench/data and is removed afterwards.
 
 Run it on a quiet machine: the load before and after stands in every result.
@@ -90,7 +94,7 @@ struct Bench {
     run: fn(&Programs<'_>, Scale) -> Result<Findings>,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "drain",
         run: drain::run,
@@ -102,6 +106,10 @@ const BENCHES: [Bench; 6] = [
     Bench {
         name: "instrument",
         run: instrument::run,
+    },
+    Bench {
+        name: "instrument-rust",
+        run: instrument_rust::run,
     },
     Bench {
         name: "latency",

@@ -5,13 +5,13 @@
 //! record is begun, and cut.
 
 use std::borrow::Cow;
-use std::fmt::{Debug, Write as _};
+use std::fmt::{self, Debug, Write as _};
 
 use argus_model::codec::{Encoder, Full, Packed, Small};
 use argus_model::value;
 
 /// The most bytes that are kept of a text.
-const MOST_BYTES: usize = 1_000;
+pub(crate) const MOST_BYTES: usize = 1_000;
 
 /// A value ready to be recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +54,7 @@ impl Captured<'_> {
         match self {
             Self::None => out.push(before.then(value::packed_none())),
             Self::Bool(truth) => out.push(before.then(value::packed_bool(*truth))),
-            Self::Int(number) => out.push(before.then(value::packed_int(*number)?)),
+            Self::Int(number) => value::push_int(out, before, *number),
             Self::Float(number) => value::push_float(out, before, *number),
             Self::Text(text) => value::push_text(out, before, text),
             Self::Verbatim(_) => None,
@@ -149,21 +149,27 @@ impl<T: Capture> Capture for Option<T> {
 
 /// What `Debug` says of a value, up to the limit; it is stopped there.
 pub fn debug(value: &dyn Debug) -> Captured<'static> {
-    let mut kept = Kept(String::new());
-    if write!(kept, "{value:?}").is_err() {
-        kept.0.push_str("...");
-    }
-    Captured::Verbatim(Cow::Owned(kept.0))
+    let mut kept = String::new();
+    format_into(&mut kept, format_args!("{value:?}"));
+    Captured::Verbatim(Cow::Owned(kept))
 }
 
-struct Kept(String);
+/// Replaces `kept` by the beginning of a text, as much of it as is kept of a value.
+pub(crate) fn format_into(kept: &mut String, text: fmt::Arguments<'_>) {
+    kept.clear();
+    if (Kept(kept)).write_fmt(text).is_err() {
+        kept.push_str("...");
+    }
+}
 
-impl std::fmt::Write for Kept {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+struct Kept<'a>(&'a mut String);
+
+impl fmt::Write for Kept<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MOST_BYTES - 3 - self.0.len().min(MOST_BYTES - 3);
         self.0.push_str(&text[..text.floor_char_boundary(room)]);
         if text.len() > room {
-            Err(std::fmt::Error)
+            Err(fmt::Error)
         } else {
             Ok(())
         }

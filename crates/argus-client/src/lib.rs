@@ -21,12 +21,19 @@
 
 pub mod capture;
 pub mod current;
+mod json;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod line;
+#[cfg(feature = "log")]
+pub mod logger;
 pub mod metric;
 pub mod name;
 pub mod redact;
 pub mod sampling;
 pub mod session;
 pub mod span;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 pub use argus_spool::{
     Configuration, Flushed, Stats, Weight, configure, disabled, flush, monotonic_now, stats,
@@ -35,6 +42,47 @@ pub use capture::{Capture, Captured};
 pub use metric::metric;
 pub use session::Session;
 pub use span::SpanGuard;
+
+/// A layer for a registry of `tracing-subscriber` that records all spans and events it is shown; none
+/// when recording is off, which a registry takes as well. [`tracing::Options`] make others.
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+///
+/// tracing_subscriber::registry()
+///     .with(argus_client::layer())
+///     .init();
+/// ```
+#[cfg(feature = "tracing")]
+pub fn layer() -> Option<tracing::Layer> {
+    tracing::Options::new().layer()
+}
+
+/// A subscriber of our own, for programs that need no registry and no other layer: what costs a span
+/// the least. It records all levels; [`tracing::Options`] make others.
+///
+/// ```
+/// use tracing::Dispatch;
+///
+/// let subscriber = Dispatch::new(argus_client::subscriber());
+/// tracing::dispatcher::with_default(&subscriber, || tracing::info_span!("load", rows = 10));
+/// ```
+#[cfg(feature = "tracing")]
+pub fn subscriber() -> tracing::Subscriber {
+    tracing::Options::new().subscriber(tracing::LevelFilter::TRACE)
+}
+
+/// A logger for the `log` crate that records what it is told as lines of the span around it.
+///
+/// ```
+/// argus_client::log_bridge().install(log::LevelFilter::Info)?;
+/// log::info!("begun");
+/// # Ok::<(), log::SetLoggerError>(())
+/// ```
+#[cfg(feature = "log")]
+pub fn log_bridge() -> logger::Logger {
+    logger::Logger::default()
+}
 
 /// What the macros of this crate expand to; not for direct use.
 #[doc(hidden)]

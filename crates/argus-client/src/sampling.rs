@@ -43,6 +43,12 @@ impl Sampler {
     }
 }
 
+/// What `ARGUS_SAMPLE_RATE` says; everything where it is unset or makes no sense.
+pub fn rate_of_environment() -> f64 {
+    let named = std::env::var("ARGUS_SAMPLE_RATE").ok();
+    named.and_then(|rate| rate.parse().ok()).unwrap_or(1.0)
+}
+
 /// Multiplying by the golden ratio spreads consecutive numbers as evenly as can be.
 fn hash(number: u64) -> u64 {
     number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -6,6 +6,8 @@ use argus_model::session::{SESSION_ENDED, SESSION_STARTED};
 use argus_model::{Kind, Record};
 use argus_spool::{Appended, Weight, append_in_order, monotonic_now};
 
+use crate::json;
+
 /// Appends one event to a session. `data` is a JSON object. Events keep the order in which they were
 /// emitted, whichever threads emit them.
 pub fn emit(session: &str, event_type: &str, data: &str) -> Appended {
@@ -39,10 +41,10 @@ impl Session {
     /// Starts a session of the command with this name.
     pub fn start(name: &str) -> Self {
         let session = Self { id: new_id() };
-        session.emit(
-            SESSION_STARTED,
-            &format!("{{\"name\":{}}}", json_text(name)),
-        );
+        let mut data = String::from("{\"name\":");
+        json::text(&mut data, name);
+        data.push('}');
+        session.emit(SESSION_STARTED, &data);
         session
     }
 
@@ -68,30 +70,9 @@ impl Drop for Session {
     }
 }
 
-/// `text` as a JSON string.
-fn json_text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_becomes_a_json_string() {
-        assert_eq!(json_text("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
-    }
 
     #[test]
     fn ids_differ() {

@@ -50,33 +50,72 @@ macro_rules! span {
 #[derive(Debug)]
 #[must_use = "the span ends as soon as its guard is dropped"]
 pub struct SpanGuard {
+    // Nothing where nothing is recorded: all that costs then is to see it.
+    open: Option<Open>,
+    // The place it restores is the thread's own.
+    thread_bound: PhantomData<*const ()>,
+}
+
+#[derive(Debug)]
+struct Open {
     within: Current,
     before: Current,
     panicking_before: bool,
-    // The place it restores is the thread's own.
-    thread_bound: PhantomData<*const ()>,
 }
 
 impl SpanGuard {
     /// Opens a span of this name with the values of its keys, inside the thread's current one.
     #[inline]
     pub fn enter(name: &'static StaticName, values: &[Captured<'_>]) -> Self {
+        if argus_spool::disabled() {
+            Self::of(None)
+        } else {
+            Self::enter_recorded(name, values)
+        }
+    }
+
+    // Not part of the function that is recorded, so that one that is not has only a look at a flag.
+    #[inline(never)]
+    fn enter_recorded(name: &'static StaticName, values: &[Captured<'_>]) -> Self {
         let thread = Thread::mine();
         let before = thread.current();
-        let mut within = before;
-        if before.is_recorded() {
-            let number = start(thread, name.definition(), before, values);
-            within = before.child(number);
-            if !number.is_none() {
-                thread.replace(within);
-            }
+        if !before.is_recorded() {
+            return Self::of(None);
         }
-        let panicking_before = std::thread::panicking();
-        Self {
+        let number = start(thread, name.definition(), before, values);
+        let within = before.child(number);
+        if !number.is_none() {
+            thread.replace(within);
+        }
+        Self::of(Some(Open {
             within,
             before,
-            panicking_before,
+            panicking_before: std::thread::panicking(),
+        }))
+    }
+
+    #[inline]
+    fn of(open: Option<Open>) -> Self {
+        Self {
+            open,
             thread_bound: PhantomData,
+        }
+    }
+}
+
+impl Open {
+    #[inline(never)]
+    fn leave(&self) {
+        let thread = Thread::mine();
+        thread.replace(self.before);
+        if !self.within.is_of_this_life() {
+            return;
+        }
+        let number = self.within.number();
+        if std::thread::panicking() && !self.panicking_before {
+            end_failed(thread, number);
+        } else {
+            thread.span_end_small(number, OutcomeHead::default(), &Small::new());
         }
     }
 }
@@ -108,19 +147,8 @@ fn start(
 impl Drop for SpanGuard {
     #[inline]
     fn drop(&mut self) {
-        if !self.within.is_recorded() {
-            return;
-        }
-        let thread = Thread::mine();
-        thread.replace(self.before);
-        if !self.within.is_of_this_life() {
-            return;
-        }
-        let number = self.within.number();
-        if std::thread::panicking() && !self.panicking_before {
-            end_failed(thread, number);
-        } else {
-            thread.span_end_small(number, OutcomeHead::default(), &Small::new());
+        if let Some(open) = &self.open {
+            open.leave();
         }
     }
 }

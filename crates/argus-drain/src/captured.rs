@@ -66,6 +66,24 @@ pub(crate) fn add(arguments: &mut String, fields: Fields<'_>, name: &NameText) {
     }
 }
 
+/// Merges fields that became known later into what is complete already.
+pub(crate) fn add_closed(captured: &mut Option<String>, fields: Fields<'_>, name: &NameText) {
+    let mut arguments = String::new();
+    object(&mut arguments, INPUT, fields, name);
+    let Some(more) = arguments.strip_suffix('}') else {
+        return;
+    };
+    let whole = captured.take().unwrap_or_else(|| "{}".to_owned());
+    *captured = Some(match whole.strip_prefix("{\"i\":{") {
+        Some(rest) if rest.starts_with('}') => format!("{more}{rest}"),
+        // Both sides may be empty: their bytes may be those of a newer Argus.
+        Some(_) if more.ends_with('{') => whole,
+        Some(rest) => format!("{more},{rest}"),
+        None if whole == "{}" => format!("{more}}}}}"),
+        None => format!("{more}}},{}", &whole[1..]),
+    });
+}
+
 /// Attributes as one flat object; nothing when there are none.
 pub(crate) fn attributes(fields: Fields<'_>) -> Option<String> {
     let mut out = String::new();
@@ -214,6 +232,20 @@ mod tests {
         let mut empty = String::new();
         add(&mut empty, Fields(&b), &name);
         assert_eq!(closed(&empty).unwrap(), r#"{"i":{"b":"2"}}"#);
+        let closed_with = |captured: Option<&str>| {
+            let mut captured = captured.map(str::to_owned);
+            add_closed(&mut captured, Fields(&b), &name);
+            captured.unwrap()
+        };
+        assert_eq!(closed_with(None), r#"{"i":{"b":"2"}}"#);
+        assert_eq!(
+            closed_with(Some(r#"{"i":{"a":"1"},"o":{}}"#)),
+            r#"{"i":{"b":"2","a":"1"},"o":{}}"#
+        );
+        assert_eq!(
+            closed_with(Some(r#"{"o":{}}"#)),
+            r#"{"i":{"b":"2"},"o":{}}"#
+        );
         let unknown = [0xff; 3];
         let mut open = arguments(Fields(&unknown), &name);
         add(&mut open, Fields(&unknown), &name);

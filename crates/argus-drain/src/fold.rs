@@ -5,6 +5,7 @@
 //! told by its phase and produces no row.
 
 mod context;
+mod late;
 mod observed;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use foldhash::HashMap;
 use crate::captured;
 pub use context::ChunkContext;
 use context::Clock;
+use late::Early;
 
 #[derive(Debug)]
 struct Open {
@@ -56,6 +58,7 @@ pub struct Fold {
     observer: bool,
     open: HashMap<SpanNumber, Open>,
     orphans: HashMap<SpanNumber, Orphan>,
+    early: HashMap<SpanNumber, Early>,
     ledger: LedgerDelta,
 }
 
@@ -72,6 +75,7 @@ impl Fold {
             observer: false,
             open: HashMap::default(),
             orphans: HashMap::default(),
+            early: HashMap::default(),
             ledger: empty_ledger(producer),
         }
     }
@@ -109,9 +113,9 @@ impl Fold {
         self.observer
     }
 
-    /// Whether ends wait for starts that must already be in a spool.
+    /// Whether ends or fields wait for starts that must already be in a spool.
     pub fn has_orphans(&self) -> bool {
-        !self.orphans.is_empty()
+        !self.orphans.is_empty() || !self.early.is_empty()
     }
 
     /// Folds one record into `batch`. `now` is the collector's clock.
@@ -297,10 +301,7 @@ impl Fold {
                     exception,
                 });
             }
-            Record::SpanFields { number, fields } => match self.open.get_mut(&number) {
-                Some(open) => captured::add(&mut open.arguments, fields, &open.name),
-                None => self.could_not_store(),
-            },
+            Record::SpanFields { number, fields } => self.add_fields(number, fields, batch),
             Record::RemoteParent {
                 number,
                 trace,
@@ -318,12 +319,6 @@ impl Fold {
         }
     }
 
-    /// A valid record for which there is no row.
-    fn could_not_store(&mut self) {
-        self.ledger.stored -= 1;
-        self.ledger.unknown += 1;
-    }
-
     fn key(&self, number: SpanNumber) -> SpanKey {
         SpanKey {
             producer: self.producer,
@@ -331,7 +326,8 @@ impl Fold {
         }
     }
 
-    fn start(&mut self, number: SpanNumber, open: Open, batch: &mut Batch) {
+    fn start(&mut self, number: SpanNumber, mut open: Open, batch: &mut Batch) {
+        self.take_early(number, &mut open);
         match self.orphans.remove(&number) {
             None => {
                 self.open.insert(number, open);
@@ -350,8 +346,10 @@ impl Fold {
         }
     }
 
-    /// Stores ends whose start is nowhere (its record was damaged or lost) by themselves.
+    /// Stores ends whose start is nowhere (its record was damaged or lost) by themselves; fields of such
+    /// a span are of no use.
     pub fn give_up_orphans(&mut self, batch: &mut Batch) {
+        self.give_up_early();
         let name = Arc::new(NameText::plain(NameKind::Span, "?"));
         for (number, orphan) in std::mem::take(&mut self.orphans) {
             batch.ended.push(SpanRow {

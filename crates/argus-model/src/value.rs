@@ -179,6 +179,24 @@ pub fn packed_int(value: i64) -> Option<Packed> {
     Some(Packed::byte(12).then(Packed::u32(value.cast_unsigned())))
 }
 
+/// Appends `before` and an integer; nothing when it does not fit.
+#[inline]
+pub fn push_int(out: &mut Small, before: Packed, value: i64) -> Option<()> {
+    match packed_int(value) {
+        Some(packed) => out.push(before.then(packed)),
+        None => push_long_int(out, before, value),
+    }
+}
+
+fn push_long_int(out: &mut Small, before: Packed, value: i64) -> Option<()> {
+    out.push(before.then(Packed::byte(3)))?;
+    let mut space = [0; 10];
+    let mut varint = Encoder::new(&mut space);
+    varint.varint(zig_zag(value)).ok()?;
+    let length = varint.used();
+    out.push_bytes(&space[..length])
+}
+
 /// Appends a float's tag and bytes.
 #[inline]
 pub fn encode_float(out: &mut Encoder<'_>, value: f64) -> Result<(), Full> {
@@ -493,6 +511,16 @@ mod tests {
             let used = out.used();
             let mut input = Decoder::new(&space[..used]);
             prop_assert_eq!(Value::decode(&mut input), Ok(value));
+            prop_assert!(input.is_empty());
+        }
+
+        #[test]
+        fn integers_of_any_size_are_packed(number: i64, shift in 0..64_u32) {
+            let number = number >> shift;
+            let mut small = Small::new();
+            push_int(&mut small, Packed::byte(1), number).unwrap();
+            let mut input = Decoder::new(&small.bytes()[1..]);
+            prop_assert_eq!(Value::decode(&mut input), Ok(Value::Int(number)));
             prop_assert!(input.is_empty());
         }
 

@@ -53,12 +53,16 @@ pub(crate) fn configuration() -> &'static Configuration {
     CONFIGURATION.get_or_init(Configuration::default)
 }
 
-/// Whether `ARGUS_DISABLE` turns everything off. Read once.
+/// Whether `ARGUS_DISABLE` turns everything off. Read once; then two loads.
+#[inline]
 pub fn disabled() -> bool {
     static DISABLED: OnceLock<bool> = OnceLock::new();
-    *DISABLED.get_or_init(|| {
-        std::env::var_os("ARGUS_DISABLE").is_some_and(|value| !value.is_empty() && value != "0")
-    })
+    *DISABLED.get_or_init(is_disabled)
+}
+
+#[cold]
+fn is_disabled() -> bool {
+    std::env::var_os("ARGUS_DISABLE").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// A thread's account, read by others.

@@ -15,6 +15,7 @@ use argus_model::SpanNumber;
 use argus_model::record::LossReason;
 
 use crate::fork;
+use crate::kept::KeptCurrent;
 use crate::life;
 use crate::remote;
 use crate::writer::{self, Attached, Writer};
@@ -22,10 +23,10 @@ use crate::writer::{self, Attached, Writer};
 /// What a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Current {
-    number: SpanNumber,
+    pub(crate) number: SpanNumber,
     /// What the trace begins with: the number of a span, or the key of a parent in another program.
-    root: u64,
-    life: usize,
+    pub(crate) root: u64,
+    pub(crate) life: usize,
 }
 
 const UNSAMPLED: SpanNumber = SpanNumber(u64::MAX - 1);
@@ -163,6 +164,28 @@ impl Current {
     }
 }
 
+/// How a thread came to a place, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    number: SpanNumber,
+    life: usize,
+    before: Current,
+}
+
+impl Step {
+    /// No step at all.
+    pub const NONE: Self = Self {
+        number: SpanNumber::NONE,
+        life: 0,
+        before: Current::NONE,
+    };
+
+    /// Leads back to where `outer` does: to where `outer` led is no way back any more.
+    pub fn inherit(&mut self, outer: &Self) {
+        self.before = outer.before;
+    }
+}
+
 /// The storage. It has no destructor, so it can be used for as long as its thread runs.
 struct Desk {
     pen: Cell<*mut Writer>,
@@ -216,12 +239,14 @@ impl Thread {
         if place.is_none() || place.is_of_this_life() {
             return place;
         }
-        self.moved_by_fork(place)
+        self.moved_by_fork()
     }
 
+    // Reads the place anew: as an argument it would have to be in memory, also where this is not called.
     #[cold]
-    fn moved_by_fork(self, place: Current) -> Current {
-        let here = place.of_this_life();
+    #[inline(never)]
+    fn moved_by_fork(self) -> Current {
+        let here = self.desk().current.get().of_this_life();
         self.desk().current.set(here);
         here
     }
@@ -230,6 +255,42 @@ impl Thread {
     #[inline]
     pub fn replace(self, current: Current) -> Current {
         self.desk().current.replace(current)
+    }
+
+    /// Goes to a place that others know, too. `step` will take the thread back; it is written where it
+    /// stays, because a copy of words that were just written holds the processor up.
+    #[inline]
+    pub fn go_to(self, kept: &KeptCurrent, step: &mut Step) {
+        let place = kept.current();
+        if place.is_none() || place.is_of_this_life() {
+            self.step_to(place, step);
+        } else {
+            self.step_to_another_life(kept, step);
+        }
+    }
+
+    // Takes what is kept and not the place, as `moved_by_fork` does.
+    #[cold]
+    #[inline(never)]
+    fn step_to_another_life(self, kept: &KeptCurrent, step: &mut Step) {
+        self.step_to(kept.current().of_another_life(), step);
+    }
+
+    #[inline]
+    fn step_to(self, place: Current, step: &mut Step) {
+        step.number = place.number;
+        step.life = place.life;
+        step.before = self.replace(place);
+    }
+
+    /// Takes a step back. Nothing when the thread is elsewhere by now, unless it is in another life.
+    #[inline]
+    pub fn take_back(self, step: &Step) {
+        let here = &self.desk().current;
+        let place = here.get();
+        if (place.number, place.life) == (step.number, step.life) || step.life != life() {
+            here.set(step.before);
+        }
     }
 
     /// A word for a language's binding that must look at every call how much of the stack is left:
