@@ -54,6 +54,10 @@ pub(crate) enum Starter {
 /// What a reservation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserve {
+    /// Records that can wait, since they stand in a file: as ordinary ones, while no more than an eighth of
+    /// the budget of this process's is waiting for the collector. Whoever reads a large file must not take
+    /// the room of those who cannot wait.
+    Patient,
     /// Ordinary records: up to nine tenths of the budget.
     Normal,
     /// Errors: all of it.
@@ -226,7 +230,7 @@ impl ControlPage {
     pub(crate) fn reserve(self, bytes: u64, reserve: Reserve) -> bool {
         let budget = self.budget().load(Ordering::Relaxed);
         let limit = match reserve {
-            Reserve::Normal => budget / 10 * 9,
+            Reserve::Patient | Reserve::Normal => budget / 10 * 9,
             Reserve::Errors => budget,
         };
         self.allocated()

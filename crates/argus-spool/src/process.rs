@@ -15,13 +15,14 @@ use argus_model::{Monotonic, ProducerId};
 use crate::chunk::Chunk;
 use crate::clock::ClockBase;
 use crate::control::{ControlPage, Reserve};
-use crate::emit::Weight;
 use crate::fork::{ForkPage, page};
 use crate::format::{self, MAX_CHUNK, MIN_CHUNK};
 use crate::{host, monotonic_now, place};
 
 /// How long a process waits after it could not open its spool.
 const OPENING_RETRY: Duration = Duration::from_secs(1);
+/// Of what can wait, one in so many bytes of the budget may wait for the collector.
+const PATIENT_SHARE: u64 = 8;
 /// Released chunks kept for re-use whatever their age.
 const KEPT_CHUNKS: usize = 4;
 /// A released chunk unused for this long may go.
@@ -217,14 +218,14 @@ impl Process {
     /// next generation has begun when this returns.
     pub(crate) fn take(
         &self,
-        weight: Weight,
+        reserve: Reserve,
         least: u32,
         wanted: u32,
     ) -> Result<Chunk, LossReason> {
         let taken = self.with_pool(|pool, page| {
             let mut chunk = match pool.take_released(least) {
                 Some(chunk) => chunk,
-                None => self.allocate(pool, weight, least, wanted)?,
+                None => self.allocate(pool, reserve, least, wanted)?,
             };
             chunk.begin(self.id.nonce);
             if pool.first.is_none() {
@@ -263,17 +264,16 @@ impl Process {
     fn allocate(
         &self,
         pool: &mut Pool,
-        weight: Weight,
+        reserve: Reserve,
         least: u32,
         wanted: u32,
     ) -> Result<Chunk, LossReason> {
         let mut refused = LossReason::Budget;
         let smallest = least.max(MIN_CHUNK).next_power_of_two().min(MAX_CHUNK);
-        let reserve = if weight == Weight::Error {
-            Reserve::Errors
-        } else {
-            Reserve::Normal
-        };
+        let (_, budget) = self.control.usage();
+        if reserve == Reserve::Patient && pool.waiting() >= budget / PATIENT_SHARE {
+            return Err(refused);
+        }
         for capacity in [wanted.max(smallest), smallest] {
             if !self.control.reserve(capacity.into(), reserve) {
                 continue;
@@ -343,6 +343,12 @@ impl Process {
 }
 
 impl Pool {
+    /// Bytes of chunks that wait for the collector.
+    fn waiting(&self) -> u64 {
+        let waiting = self.retired.iter().filter(|chunk| !chunk.is_released());
+        waiting.map(|chunk| u64::from(chunk.capacity())).sum()
+    }
+
     fn take_released(&mut self, least: u32) -> Option<Chunk> {
         let fits = |chunk: &Chunk| chunk.capacity() >= least && chunk.is_released();
         let index = self.retired.iter().position(fits)?;

@@ -15,6 +15,7 @@ use argus_model::{Kind, Monotonic, Record, SpanNumber};
 
 use crate::chunk::Chunk;
 use crate::clock::{ThreadClock, Tick};
+use crate::control::Reserve;
 use crate::definition::Definition;
 use crate::emit::{Appended, Offered, Weight};
 use crate::fork::{ForkPage, page};
@@ -78,6 +79,8 @@ pub(crate) struct Writer {
     serial: u32,
     /// Until when not to look for room again, and why there was none.
     no_room: Option<(u64, LossReason)>,
+    /// What is written can wait.
+    is_patient: bool,
     /// Whether the collector wants to be woken.
     sleeping: &'static AtomicU32,
     next_span: u64,
@@ -146,6 +149,7 @@ impl Writer {
             passing_of: 0,
             serial: 0,
             no_room: None,
+            is_patient: false,
             sleeping: process.control.sleeping(),
             next_span: 0,
             last_span: 0,
@@ -230,7 +234,10 @@ impl Writer {
         body: impl FnMut(&mut Encoder<'_>, Monotonic) -> Result<(), Full>,
     ) -> Offered {
         let reading = self.clock.now();
-        match self.try_append(reading, kind, Weight::Normal, definitions, body) {
+        self.is_patient = true;
+        let written = self.try_append(reading, kind, Weight::Normal, definitions, body);
+        self.is_patient = false;
+        match written {
             Ok(()) => Offered::Accepted,
             Err(LossReason::TooLarge) => {
                 self.page
@@ -428,7 +435,10 @@ impl Writer {
         }
         let taken = self.take(weight, least);
         let (chunk, granted) = taken.inspect_err(|reason| {
-            self.no_room = Some((now.nanos() + NO_ROOM_RETRY_NS, *reason));
+            // Of those who cannot wait there may be room for the next.
+            if !self.is_patient {
+                self.no_room = Some((now.nanos() + NO_ROOM_RETRY_NS, *reason));
+            }
         })?;
         self.no_room = None;
         let sealed = self.seal(now);
@@ -441,13 +451,18 @@ impl Writer {
 
     /// A chunk, and for whom: an error takes from the errors' reserve only when it has to.
     fn take(&self, weight: Weight, least: u32) -> Result<(Chunk, Weight), LossReason> {
-        let taken = self.process.take(Weight::Normal, least, self.wanted);
+        let reserve = if self.is_patient {
+            Reserve::Patient
+        } else {
+            Reserve::Normal
+        };
+        let taken = self.process.take(reserve, least, self.wanted);
         match (taken, weight) {
             (Ok(chunk), _) => Ok((chunk, Weight::Normal)),
             (Err(reason), Weight::Normal) => Err(reason),
             (Err(_), Weight::Error) => self
                 .process
-                .take(Weight::Error, least, MIN_CHUNK)
+                .take(Reserve::Errors, least, MIN_CHUNK)
                 .map(|chunk| (chunk, Weight::Error)),
         }
     }

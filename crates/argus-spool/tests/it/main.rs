@@ -13,6 +13,7 @@ mod host;
 mod model;
 mod order;
 mod parting;
+mod patience;
 mod remote;
 mod reuse;
 mod roles;

@@ -98,6 +98,7 @@ fn play() {
         "model" => super::model::host(argument.parse().unwrap()),
         "order" => super::order::host(),
         "parting" => super::parting::host(),
+        "patience" => super::patience::host(),
         "remote" => super::remote::host(),
         "reuse" => super::reuse::host(),
         "small" => super::small::host(),
