@@ -7,16 +7,24 @@ __all__ = [
     "Place",
     "SpanHandle",
     "Steps",
+    "attach",
     "configure",
+    "detach",
     "disabled",
     "flush",
     "here",
+    "instrument",
+    "is_attached",
+    "is_monitored",
+    "is_planned",
     "is_unrecorded",
     "leave",
     "log",
     "metric",
     "monitor",
+    "monitored_of",
     "new_session_id",
+    "plan",
     "session_event",
     "span",
     "span_of_group",
@@ -44,13 +52,21 @@ def traceparent() -> str | None: ...
 
 OpenSpan: Any
 Steps: Any
+attach: Any
 configure: Any
+detach: Any
 disabled: Any
 flush: Any
+instrument: Any
+is_attached: Any
+is_monitored: Any
+is_planned: Any
 log: Any
 metric: Any
 monitor: Any
+monitored_of: Any
 new_session_id: Any
+plan: Any
 session_event: Any
 span: Any
 span_of_group: Any

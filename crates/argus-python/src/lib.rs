@@ -25,6 +25,9 @@ mod emit;
 mod failure;
 mod foreign;
 mod handle;
+#[cfg(all(Py_3_11, not(Py_3_12)))]
+mod heir;
+mod instrument;
 mod log;
 mod monitored;
 mod object;
@@ -48,6 +51,10 @@ mod _native {
     use crate::emit::{configure, disabled, flush, metric, new_session_id, session_event, stats};
     #[pymodule_export]
     use crate::handle::{Handle, start};
+    #[pymodule_export]
+    use crate::instrument::{
+        attach, detach, instrument, is_attached, is_monitored, is_planned, monitored_of, plan,
+    };
     #[pymodule_export]
     use crate::log::log;
     #[pymodule_export]
