@@ -79,3 +79,5 @@ def _command() -> str | None:
 _native.configure(f"python {_sys.version.split()[0]}", _command())
 if not _native.disabled():
     _carry.install()
+    if _os.environ.get("ARGUS_INSTRUMENT"):
+        _importlib.import_module("argus._hook").install()

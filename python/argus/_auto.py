@@ -12,7 +12,7 @@ import functools
 import re
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from argus import _native, _options, _serializers, _wrap
@@ -53,18 +53,11 @@ def auto_instrument_module(
     recipe = Recipe(_options.settle(process_group=process_group, **monitor_options))
     if _native.disabled():
         return []
-    places = list(_places(module))
-    # A function that is recorded under one name would be recorded twice by way of another.
-    done = {id(_innermost(place.callable)) for place in places if _is_recorded(place.callable)}
-    wrapped = []
-    for place in places:
-        left_out = any(text in place.qualname for text in excluded)
-        if left_out or not wanted.search(place.name) or id(_innermost(place.callable)) in done:
-            continue
-        if recipe.instrument(place):
-            wrapped.append(f"{module.__name__}.{place.qualname}")
-            done.add(id(_innermost(place.callable)))
-    return wrapped
+    return recipe.instrument_module(
+        module,
+        lambda name: not any(text in name for text in excluded),
+        lambda name: wanted.search(name) is not None,
+    )
 
 
 class _Place:
@@ -120,18 +113,46 @@ class Recipe:
         """Of options that `_options.settle` has checked."""
         self._options = options
 
-    def prepare(self, function: Any) -> Any:
-        """What stands for a function that has just been made; it has no plan yet, or runs in steps."""
-        try:
-            return self._recorded(function)
-        except Exception as error:
-            tell_unwrapped(f"{function.__module__}.{function.__qualname__}", _reason(error))
-            return function
+    def options_of(self, function: Any, module: str, qualname: str) -> dict[str, Any]:
+        """How a function is recorded; asked once for a code, when it is called first. By then
+        decorators may have given it another name than it was made with."""
+        code = function.__code__
+        return {
+            **self._options,
+            **_options.parameters(function),
+            "name": f"{module}.{qualname}",
+            "file": code.co_filename,
+            "line": code.co_firstlineno,
+        }
 
-    def instrument(self, place: _Place) -> bool:
+    def stepping(self, function: Any) -> Any:
+        """What stands for a function that runs in steps."""
+        native = _native.monitored_of(function, self)
+        return _wrap.for_kind(function, functools.update_wrapper(native, function))
+
+    def instrument_module(
+        self,
+        module: types.ModuleType,
+        is_wanted: Callable[[str], bool],
+        is_included: Callable[[str], bool] = bool,
+    ) -> list[str]:
+        """Records what the module defines, if its qualified name is wanted and its own included."""
+        places = list(_places(module))
+        # A function that is recorded under one name would be recorded twice by way of another.
+        done = {id(_innermost(place.callable)) for place in places if _is_recorded(place.callable)}
+        recorded = []
+        for place in places:
+            name = f"{module.__name__}.{place.qualname}"
+            function = _innermost(place.callable)
+            if not is_included(place.name) or not is_wanted(place.qualname) or id(function) in done:
+                continue
+            done.add(id(function))
+            if self._instrument(place, function):
+                recorded.append(name)
+        return recorded
+
+    def _instrument(self, place: _Place, function: Any) -> bool:
         """Records what is found there; answers whether that was possible."""
-        member = place.callable
-        function = _innermost(member)
         name = f"{getattr(function, '__module__', None)}.{place.qualname}"
         try:
             if isinstance(function, types.FunctionType):
@@ -139,7 +160,7 @@ class Recipe:
             else:
                 new = self._monitored(function)
             if new is not function:
-                if member is not function:
+                if place.callable is not function:
                     raise TypeError("runs in steps, behind another decorator")
                 place.replace(new)
         except Exception as error:
@@ -148,11 +169,9 @@ class Recipe:
         return True
 
     def _recorded(self, function: types.FunctionType) -> Any:
-        _native.plan(function, {**self._options, **_options.describe(function)})
         if function.__code__.co_flags & _wrap.STEPPING:
-            native = functools.update_wrapper(_native.monitored_of(function), function)
-            return _wrap.for_kind(function, native)
-        _native.attach(function)
+            return self.stepping(function)
+        _native.attach(function, self)
         return function
 
     def _monitored(self, function: Any) -> Any:
@@ -186,9 +205,9 @@ def tell_unwrapped(name: str, reason: str) -> None:
     tell(_WARNING, f"{name}: {reason}", {"name": name, "reason": reason})
 
 
-def tell_begun(name: str, version: str) -> None:
+def tell_begun(name: str) -> None:
     """Records that this process instruments modules from here on, beginning with ``name``."""
-    tell(_INFO, f"instrumenting, beginning with {name}", {"name": name, "python": version})
+    tell(_INFO, f"instrumenting, beginning with {name}", {"name": name})
 
 
 def tell(level: int, text: str, attributes: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "disabled",
     "flush",
     "here",
+    "instead_of_script",
     "instrument",
     "is_attached",
     "is_monitored",
@@ -24,7 +25,6 @@ __all__ = [
     "monitor",
     "monitored_of",
     "new_session_id",
-    "plan",
     "session_event",
     "span",
     "span_of_group",
@@ -57,6 +57,7 @@ configure: Any
 detach: Any
 disabled: Any
 flush: Any
+instead_of_script: Any
 instrument: Any
 is_attached: Any
 is_monitored: Any
@@ -66,7 +67,6 @@ metric: Any
 monitor: Any
 monitored_of: Any
 new_session_id: Any
-plan: Any
 session_event: Any
 span: Any
 span_of_group: Any

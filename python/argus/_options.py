@@ -114,7 +114,7 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
     described = {"name": f"{module}.{name}", "file": None, "line": 0}
     if isinstance(code, types.CodeType):
         described.update(file=code.co_filename, line=code.co_firstlineno)
-    return {**described, **_parameters(function)}
+    return {**described, **parameters(function)}
 
 
 def _unwrapped(function: Any) -> Any:
@@ -128,7 +128,7 @@ def _unwrapped(function: Any) -> Any:
     return function
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+def parameters(function: Callable[..., Any]) -> dict[str, Any]:
     """The names of the parameters: positional ones, then keyword-only ones, then ``*args``."""
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):

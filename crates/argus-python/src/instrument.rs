@@ -8,7 +8,8 @@
 //! ([`heir`]).
 //!
 //! The plan hangs on the function's code (`co_extra`), and is freed with it: a function that is made
-//! again and again, as nested ones are, is instrumented by one look and one store.
+//! again and again, as nested ones are, is instrumented by one look and one store. It is made at the
+//! first call, since most functions that a program defines are never called in a run.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -16,13 +17,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::{ffi, intern};
 
 use crate::arguments::Arguments;
 use crate::call::within_span;
-use crate::foreign::swallow;
+use crate::foreign::{Quiet, lend, swallow};
 #[cfg(all(Py_3_11, not(Py_3_12)))]
 use crate::heir;
 use crate::monitored;
@@ -44,15 +45,67 @@ unsafe extern "C" {
     fn PyFunction_SetVectorcall(function: Object, target: ffi::vectorcallfunc);
 }
 
+const STEPPING: c_int = ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR;
+
 /// Where in a code's extras its plan is; below 0 until the first plan is made.
 static INDEX: AtomicIsize = AtomicIsize::new(-1);
 /// What the slot of every function holds that nobody has touched, by its address.
 static ORIGINAL: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes a decorator that instruments functions. One whose code has no plan yet is given to `prepare`
-/// first; what that answers stands for the function. It never raises.
+/// What is known of a code some function of which is instrumented.
+struct Entry {
+    /// Calling a function with this code only makes what runs later.
+    in_steps: bool,
+    state: State,
+}
+
+enum State {
+    /// It was not called so far; the recipe says how it is to be recorded.
+    Uncalled(Uncalled),
+    Planned(Arc<Plan>),
+    /// Its recipe has failed.
+    Unrecorded,
+}
+
+/// Who says how functions with a code are recorded, and what the first of them was called when it was
+/// made.
+struct Uncalled {
+    recipe: Py<PyAny>,
+    module: Py<PyAny>,
+    qualname: Py<PyAny>,
+}
+
+impl Uncalled {
+    fn of(function: &Bound<'_, PyAny>, recipe: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self {
+            recipe: recipe.clone().unbind(),
+            module: function.getattr("__module__")?.unbind(),
+            qualname: function.getattr("__qualname__")?.unbind(),
+        })
+    }
+
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            recipe: self.recipe.clone_ref(py),
+            module: self.module.clone_ref(py),
+            qualname: self.qualname.clone_ref(py),
+        }
+    }
+
+    fn plan(&self, function: &Bound<'_, PyAny>) -> PyResult<Plan> {
+        let py = function.py();
+        let _quiet = Quiet::begin();
+        let arguments = (function, &self.module, &self.qualname);
+        let recipe = self.recipe.bind(py);
+        let options = recipe.call_method1(intern!(py, "options_of"), arguments)?;
+        Plan::read(options.cast::<PyDict>().map_err(PyErr::from)?)
+    }
+}
+
+/// Makes a decorator that instruments functions. The recipe's `stepping` answers what stands for one
+/// that runs in steps, its `options_of` how one is recorded. It never raises.
 #[pyfunction]
-pub fn instrument<'py>(prepare: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub fn instrument<'py>(recipe: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let method = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: c"instrumented".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer {
@@ -63,22 +116,20 @@ pub fn instrument<'py>(prepare: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     }));
     // SAFETY: the definition lives for ever; the answer is a new reference or null.
     unsafe {
-        let made = ffi::PyCFunction_NewEx(method, prepare.as_ptr(), ptr::null_mut());
-        Bound::from_owned_ptr_or_err(prepare.py(), made)
+        let made = ffi::PyCFunction_NewEx(method, recipe.as_ptr(), ptr::null_mut());
+        Bound::from_owned_ptr_or_err(recipe.py(), made)
     }
 }
 
-unsafe extern "C" fn decorate(prepare: Object, function: Object) -> Object {
+unsafe extern "C" fn decorate(recipe: Object, function: Object) -> Object {
     // SAFETY: the interpreter calls this attached, with living objects.
     unsafe {
         let py = Python::assume_attached();
         let function = Bound::from_borrowed_ptr(py, function);
-        if is_plain(&function) && plan_at(code_of(function.as_ptr())).is_some() {
-            put_in_place(function.as_ptr());
+        if !is_plain(&function) {
             return function.into_ptr();
         }
-        let prepare = Bound::from_borrowed_ptr(py, prepare);
-        match prepare.call1((&function,)) {
+        match instrumented(&function, &Bound::from_borrowed_ptr(py, recipe)) {
             Ok(instead) => instead.into_ptr(),
             Err(error) => {
                 swallow(py, &error);
@@ -88,40 +139,39 @@ unsafe extern "C" fn decorate(prepare: Object, function: Object) -> Object {
     }
 }
 
-/// Gives the code of `function` a plan with these options, if it has none.
-#[pyfunction]
-pub fn plan(function: &Bound<'_, PyAny>, options: &Bound<'_, PyDict>) -> PyResult<()> {
-    let code = code(function)?;
-    // SAFETY: checked to be a function's code, which `function` keeps alive.
+fn instrumented<'py>(
+    function: &Bound<'py, PyAny>,
+    recipe: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the caller has seen that it is a plain function.
     unsafe {
-        if plan_at(code).is_some() {
-            return Ok(());
+        if (*entry_of(function, recipe)?).in_steps {
+            return recipe.call_method1(intern!(function.py(), "stepping"), (function,));
         }
-        let extra = Arc::into_raw(Arc::new(Plan::read(options)?));
-        if set_extra(code, index()?, extra.cast_mut().cast()) != 0 {
-            drop(Arc::from_raw(extra));
-            return Err(PyErr::fetch(function.py()));
-        }
+        put_in_place(function.as_ptr());
     }
-    Ok(())
+    Ok(function.clone())
 }
 
-/// Whether the code of `function` has a plan.
+/// Has every call of `function` recorded, as the first recipe for its code says.
 #[pyfunction]
-pub fn is_planned(function: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: checked to be a function's code, which `function` keeps alive.
-    code(function).is_ok_and(|code| unsafe { plan_at(code) }.is_some())
-}
-
-/// Has every call of `function` recorded, by the plan of its code.
-#[pyfunction]
-pub fn attach(function: &Bound<'_, PyAny>) -> PyResult<()> {
-    if !is_planned(function) || !is_plain(function) {
-        return Err(PyTypeError::new_err("not a function with a plan"));
+pub fn attach(function: &Bound<'_, PyAny>, recipe: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !is_plain(function) {
+        return Err(PyTypeError::new_err("not called as other functions are"));
     }
     // SAFETY: checked to be a function.
-    unsafe { put_in_place(function.as_ptr()) };
+    unsafe {
+        entry_of(function, recipe)?;
+        put_in_place(function.as_ptr());
+    }
     Ok(())
+}
+
+/// Whether the code of `function` has a recipe.
+#[pyfunction]
+pub fn is_planned(function: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: checked to be a function.
+    is_function(function) && unsafe { entry_at(code_of(function.as_ptr())) }.is_some()
 }
 
 /// Takes an [`attach`] back.
@@ -153,16 +203,21 @@ pub fn is_monitored(object: &Bound<'_, PyAny>) -> bool {
     monitored::plan_of(object).is_some()
 }
 
-/// A monitored object for `function` with the plan of its code.
+/// A monitored object for `function`, as the first recipe for its code says.
 #[pyfunction]
-pub fn monitored_of<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let code = code(function)?;
-    // SAFETY: checked to be a function's code; the plan in its extras is an `Arc`'s.
+pub fn monitored_of<'py>(
+    function: &Bound<'py, PyAny>,
+    recipe: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if !is_function(function) {
+        return Err(PyTypeError::new_err("not a function"));
+    }
+    // SAFETY: checked to be a function; its code is kept alive by it.
     let plan = unsafe {
-        let plan = plan_at(code).ok_or_else(|| PyTypeError::new_err("the code has no plan"))?;
-        Arc::increment_strong_count(plan);
-        Arc::from_raw(plan)
+        let entry = entry_of(function, recipe)?;
+        plan_of(function.as_ptr(), entry)
     };
+    let plan = plan.ok_or_else(|| PyTypeError::new_err("cannot be described"))?;
     monitored::wrap(function, plan)
 }
 
@@ -174,25 +229,96 @@ unsafe extern "C" fn call(
     keywords: Object,
 ) -> Object {
     // SAFETY: the interpreter calls this as the protocol says, with a function in whose slot it found
-    // it. The program may give the function another code meanwhile, so the one at hand is held.
+    // it. The program may give the function another code meanwhile, so the one at hand, and with it
+    // its entry, is held.
     unsafe {
         let run = || original()(function, args, flagged_count, keywords);
         let code = code_of(function);
-        let Some(plan) = plan_at(code) else {
+        let Some(entry) = entry_at(code) else {
             return run();
         };
         ffi::Py_INCREF(code);
         let passed = Arguments::of(args, flagged_count, keywords);
-        let result = within_span(&*plan, passed, run);
+        let result = match &(*entry).state {
+            State::Planned(plan) => within_span(plan, passed, run),
+            State::Unrecorded => run(),
+            State::Uncalled(_) => match plan_of(function, entry) {
+                Some(plan) => within_span(&plan, passed, run),
+                None => run(),
+            },
+        };
         ffi::Py_DECREF(code);
         result
     }
 }
 
-unsafe extern "C" fn free_plan(extra: *mut c_void) {
+/// The plan in an entry, made now if it is not there yet.
+///
+/// # Safety
+/// `function` is a function with the code whose entry it is, both alive, and the thread is attached.
+#[cold]
+unsafe fn plan_of(function: Object, entry: *mut Entry) -> Option<Arc<Plan>> {
+    // SAFETY: as demanded of the caller. Python code runs meanwhile, which may come by here for the
+    // same entry: it is not borrowed then, only replaced, and a plan in it stays as long as the code.
+    unsafe {
+        let py = Python::assume_attached();
+        let uncalled = match &(*entry).state {
+            State::Planned(plan) => return Some(Arc::clone(plan)),
+            State::Unrecorded => return None,
+            State::Uncalled(uncalled) => uncalled.clone_ref(py),
+        };
+        let made = uncalled.plan(&lend(py, function));
+        if let State::Planned(plan) = &(*entry).state {
+            return Some(Arc::clone(plan));
+        }
+        match made {
+            Ok(plan) => {
+                let plan = Arc::new(plan);
+                (*entry).state = State::Planned(Arc::clone(&plan));
+                Some(plan)
+            }
+            Err(error) => {
+                swallow(py, &error);
+                (*entry).state = State::Unrecorded;
+                None
+            }
+        }
+    }
+}
+
+/// The entry of a function's code, made now if there is none.
+///
+/// # Safety
+/// `function` is a function.
+unsafe fn entry_of(function: &Bound<'_, PyAny>, recipe: &Bound<'_, PyAny>) -> PyResult<*mut Entry> {
+    // SAFETY: as demanded of the caller; the function keeps its code alive.
+    unsafe {
+        let code = code_of(function.as_ptr());
+        if let Some(entry) = entry_at(code) {
+            return Ok(entry);
+        }
+        let flags: c_int = function
+            .getattr("__code__")?
+            .getattr("co_flags")?
+            .extract()?;
+        let entry = Box::into_raw(Box::new(Entry {
+            in_steps: flags & STEPPING != 0,
+            state: State::Uncalled(Uncalled::of(function, recipe)?),
+        }));
+        let set = index().map(|index| set_extra(code, index, entry.cast()));
+        if !matches!(set, Ok(0)) {
+            drop(Box::from_raw(entry));
+            set?;
+            return Err(PyErr::fetch(function.py()));
+        }
+        Ok(entry)
+    }
+}
+
+unsafe extern "C" fn free_entry(extra: *mut c_void) {
     if !extra.is_null() {
-        // SAFETY: what `plan` has put there.
-        drop(unsafe { Arc::from_raw(extra.cast::<Plan>()) });
+        // SAFETY: what `entry_of` has put there.
+        drop(unsafe { Box::from_raw(extra.cast::<Entry>()) });
     }
 }
 
@@ -204,7 +330,7 @@ fn index() -> PyResult<isize> {
     }
     // SAFETY: the thread is attached, and the function lives as long as the module, which is never
     // unloaded.
-    let index = unsafe { request_index(free_plan) };
+    let index = unsafe { request_index(free_entry) };
     if index < 0 {
         return Err(PyRuntimeError::new_err(
             "the interpreter has no room for more extras of code",
@@ -214,12 +340,12 @@ fn index() -> PyResult<isize> {
     Ok(index)
 }
 
-/// The plan of a code.
+/// What is known of a code.
 ///
 /// # Safety
 /// `code` is a living code object and the thread attached.
 #[inline]
-unsafe fn plan_at(code: Object) -> Option<*const Plan> {
+unsafe fn entry_at(code: Object) -> Option<*mut Entry> {
     let index = INDEX.load(Ordering::Relaxed);
     if index < 0 {
         return None;
@@ -227,7 +353,7 @@ unsafe fn plan_at(code: Object) -> Option<*const Plan> {
     let mut extra = ptr::null_mut();
     // SAFETY: as demanded of the caller.
     unsafe { extra_of(code, index, &raw mut extra) };
-    (!extra.is_null()).then(|| extra.cast::<Plan>().cast_const())
+    (!extra.is_null()).then(|| extra.cast())
 }
 
 fn is_function(object: &Bound<'_, PyAny>) -> bool {
@@ -265,14 +391,6 @@ fn untouched_slot(object: &Bound<'_, PyAny>) -> Option<usize> {
         let fresh = Bound::from_owned_ptr_or_opt(object.py(), fresh)?;
         slot(fresh.as_ptr()).read().map(|target| target as usize)
     }
-}
-
-fn code(function: &Bound<'_, PyAny>) -> PyResult<Object> {
-    if !is_function(function) {
-        return Err(PyTypeError::new_err("not a function"));
-    }
-    // SAFETY: checked.
-    Ok(unsafe { code_of(function.as_ptr()) })
 }
 
 /// # Safety

@@ -34,6 +34,7 @@ mod object;
 mod plan;
 mod pressure;
 mod record;
+mod script;
 mod smart;
 mod space;
 mod span;
@@ -53,12 +54,14 @@ mod _native {
     use crate::handle::{Handle, start};
     #[pymodule_export]
     use crate::instrument::{
-        attach, detach, instrument, is_attached, is_monitored, is_planned, monitored_of, plan,
+        attach, detach, instrument, is_attached, is_monitored, is_planned, monitored_of,
     };
     #[pymodule_export]
     use crate::log::log;
     #[pymodule_export]
     use crate::monitored::monitor;
+    #[pymodule_export]
+    use crate::script::instead_of_script;
     #[pymodule_export]
     use crate::span::{Span, span_of_group};
     #[pymodule_export]
