@@ -23,6 +23,7 @@ from argus.propagation import continue_trace, inject, traceparent
 
 __all__ = [
     "Profiler",
+    "auto_instrument_module",
     "continue_trace",
     "event",
     "flush",
@@ -51,7 +52,11 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 # Few programs want these, and every one pays for what is imported.
-_LATER = {"Profiler": "argus._profiler", "TraceTime": "argus.legacy"}
+_LATER = {
+    "Profiler": "argus._profiler",
+    "TraceTime": "argus.legacy",
+    "auto_instrument_module": "argus._auto",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -74,3 +79,5 @@ def _command() -> str | None:
 _native.configure(f"python {_sys.version.split()[0]}", _command())
 if not _native.disabled():
     _carry.install()
+    if _os.environ.get("ARGUS_INSTRUMENT"):
+        _importlib.import_module("argus._hook").install()

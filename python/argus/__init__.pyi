@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Literal, TypeVar, final, overload
 
 from argus._profiler import Profiler as Profiler
@@ -8,6 +8,7 @@ from argus.propagation import continue_trace, inject, traceparent
 
 __all__ = [
     "Profiler",
+    "auto_instrument_module",
     "continue_trace",
     "event",
     "flush",
@@ -45,6 +46,19 @@ def monitor(
     sensitive_fields: tuple[str, ...] = ("password", "api_key", "token"),
     queue_warning_threshold: int = 8_000,
 ) -> _Decorator: ...
+def auto_instrument_module(
+    module: ModuleType,
+    include_regex: str | None = None,
+    exclude: tuple[str, ...] = (),
+    process_group: str | None = None,
+    *,
+    sample_rate: float | None = None,
+    capture: Mapping[Literal["args", "result", "locals"], bool] | None = None,
+    serializer: Literal["smart", "repr", "json"] | Callable[[Any], str] = "smart",
+    max_repr: int = 1_000,
+    sensitive_fields: tuple[str, ...] = ("password", "api_key", "token"),
+    queue_warning_threshold: int = 8_000,
+) -> list[str]: ...
 
 @final
 class span:

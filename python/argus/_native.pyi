@@ -7,15 +7,23 @@ __all__ = [
     "Place",
     "SpanHandle",
     "Steps",
+    "attach",
     "configure",
+    "detach",
     "disabled",
     "flush",
     "here",
+    "instead_of_script",
+    "instrument",
+    "is_attached",
+    "is_monitored",
+    "is_planned",
     "is_unrecorded",
     "leave",
     "log",
     "metric",
     "monitor",
+    "monitored_of",
     "new_session_id",
     "session_event",
     "span",
@@ -44,12 +52,20 @@ def traceparent() -> str | None: ...
 
 OpenSpan: Any
 Steps: Any
+attach: Any
 configure: Any
+detach: Any
 disabled: Any
 flush: Any
+instead_of_script: Any
+instrument: Any
+is_attached: Any
+is_monitored: Any
+is_planned: Any
 log: Any
 metric: Any
 monitor: Any
+monitored_of: Any
 new_session_id: Any
 session_event: Any
 span: Any

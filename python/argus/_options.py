@@ -45,6 +45,31 @@ def monitor(
     """
     if isinstance(function, str):
         function, process_group = None, function
+    options = settle(
+        process_group=process_group,
+        sample_rate=sample_rate,
+        capture=capture,
+        serializer=serializer,
+        max_repr=max_repr,
+        sensitive_fields=sensitive_fields,
+        queue_warning_threshold=queue_warning_threshold,
+    )
+    if function is None:
+        return functools.partial(_decorate, options)
+    return _decorate(options, function)
+
+
+def settle(
+    *,
+    process_group: str | None = None,
+    sample_rate: float | None = None,
+    capture: dict[str, bool] | None = None,
+    serializer: str | Callable[[Any], str] = "smart",
+    max_repr: int = 1_000,
+    sensitive_fields: tuple[str, ...] = _serializers.SENSITIVE,
+    queue_warning_threshold: int = 8_000,
+) -> dict[str, Any]:
+    """The options of `monitor`, checked, as the native module reads them."""
     options: dict[str, Any] = {
         "process_group": process_group,
         "sample_rate": _sample_rate(sample_rate),
@@ -56,9 +81,7 @@ def monitor(
     }
     if options["max_repr"] < 1:
         raise ValueError("max_repr must be at least 1")
-    if function is None:
-        return functools.partial(_decorate, options)
-    return _decorate(options, function)
+    return options
 
 
 def _decorate(options: dict[str, Any], function: Any) -> Any:
@@ -68,11 +91,21 @@ def _decorate(options: dict[str, Any], function: Any) -> Any:
         return type(function)(_decorate(options, function.__func__))
     if isinstance(function, type) or not callable(function):
         raise TypeError(f"argus.monitor needs a function, not {type(function).__name__!r}")
-    native = _native.monitor(function, {**options, **_describe(function)})
+    function = _released(function)
+    native = _native.monitor(function, {**options, **describe(function)})
     return _wrap.for_kind(function, functools.update_wrapper(native, function))
 
 
-def _describe(function: Callable[..., Any]) -> dict[str, Any]:
+def _released(function: Any) -> Any:
+    """The function without what auto-instrumentation has made of it: a call is recorded once, and by
+    the options that stand in the program."""
+    if _wrap.is_wrapper(function) and _native.is_planned(function.__wrapped__):
+        function = function.__wrapped__
+    _native.detach(function)
+    return function
+
+
+def describe(function: Callable[..., Any]) -> dict[str, Any]:
     """Name, place, and parameters of a function."""
     kind = type(function)
     module = getattr(function, "__module__", None) or kind.__module__
@@ -81,7 +114,7 @@ def _describe(function: Callable[..., Any]) -> dict[str, Any]:
     described = {"name": f"{module}.{name}", "file": None, "line": 0}
     if isinstance(code, types.CodeType):
         described.update(file=code.co_filename, line=code.co_firstlineno)
-    return {**described, **_parameters(function)}
+    return {**described, **parameters(function)}
 
 
 def _unwrapped(function: Any) -> Any:
@@ -95,7 +128,7 @@ def _unwrapped(function: Any) -> Any:
     return function
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+def parameters(function: Callable[..., Any]) -> dict[str, Any]:
     """The names of the parameters: positional ones, then keyword-only ones, then ``*args``."""
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 LEGACY = "lib.monitoring"
 _MODULES = {LEGACY, f"{LEGACY}.decorators", f"{LEGACY}.decorators.monitor"}
 _OURS = {*_MODULES, "argus", "argus.legacy"}
-_KNOWN = {"monitor", "TraceTime"}
+_KNOWN = {"monitor", "TraceTime", "auto_instrument_module"}
 # Old decorators, and the process group that stands for each.
 _SHIMS = {"TraceTime": "legacy.time"}
 _LINE_END = re.compile(rb"\r\n|\r|\n")

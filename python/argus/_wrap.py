@@ -20,6 +20,7 @@ VARARGS = 0x04
 _GENERATOR = 0x20
 _COROUTINE = 0x80
 _ASYNC_GENERATOR = 0x200
+STEPPING = _GENERATOR | _COROUTINE | _ASYNC_GENERATOR
 
 
 def _flags(function: Any) -> int:
@@ -99,3 +100,16 @@ def _async_generator(function: Callable[..., Any], native: Any) -> Callable[...,
             raise
 
     return monitored
+
+
+_CODES = frozenset(
+    code
+    for make in (_coroutine, _generator, _async_generator)
+    for code in make.__code__.co_consts
+    if isinstance(code, types.CodeType)
+)
+
+
+def is_wrapper(function: Any) -> bool:
+    """Whether it is one of the functions that are made here."""
+    return isinstance(function, types.FunctionType) and function.__code__ in _CODES

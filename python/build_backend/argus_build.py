@@ -1,8 +1,9 @@
-"""Builds the wheel: maturin's, with the `argus` and `gaze` commands in it.
+"""Builds the wheel: maturin's, with the `argus` and `gaze` commands in it, and `argus.pth`.
 
 The command line program is Rust and stands in the wheel as it is, so that `argus` starts in a
 millisecond and works without Python. It is built first and put into the wheel's `data/scripts`, which
-installers copy to where `python` stands. The Python package looks for it there.
+installers copy to where `python` stands. The Python package looks for it there. `argus.pth` is put
+beside the package, where every Python finds it that starts (see `argus/_hook.py`).
 
 `ARGUS_BUILD_PROFILE` names another cargo profile than `release`.
 """
@@ -18,7 +19,8 @@ from pathlib import Path
 import maturin
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGE = ROOT / "target" / "wheel.data" / "scripts"
+DATA = ROOT / "target" / "wheel.data"
+STAGE = DATA / "scripts"
 
 GAZE = """#!/bin/sh
 exec "$(dirname -- "$0")/argus" gaze "$@"
@@ -53,8 +55,10 @@ prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 
 
 def _stage_commands() -> None:
-    shutil.rmtree(STAGE, ignore_errors=True)
+    shutil.rmtree(DATA, ignore_errors=True)
     STAGE.mkdir(parents=True)
+    (DATA / "platlib").mkdir()
+    shutil.copy2(ROOT / "python" / "argus.pth", DATA / "platlib")
     shutil.copy2(_build_command(), STAGE / "argus")
     gaze = STAGE / "gaze"
     gaze.write_text(GAZE)

@@ -51,6 +51,19 @@ def test_imports_of_monitor_become_those_of_argus():
     )
 
 
+def test_the_helper_for_whole_modules_is_known():
+    check(
+        """
+        from lib.monitoring import auto_instrument_module
+        auto_instrument_module(module=pnl, include_regex=r"^process_", exclude=("test_",))
+        """,
+        """
+        from argus import auto_instrument_module
+        auto_instrument_module(module=pnl, include_regex=r"^process_", exclude=("test_",))
+        """,
+    )
+
+
 def test_old_decorators_become_monitor_with_their_group():
     check(
         """

@@ -31,6 +31,7 @@ mod verify;
 
 mod exit;
 mod failure;
+mod instrumented;
 mod keeper;
 mod open;
 

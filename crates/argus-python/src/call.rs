@@ -7,6 +7,7 @@ use pyo3::ffi;
 use crate::arguments::Arguments;
 use crate::monitored::Monitored;
 use crate::object::{self, Object};
+use crate::plan::Plan;
 use crate::{context, pressure, record, stack};
 
 /// The vectorcall slot.
@@ -19,21 +20,38 @@ pub(crate) unsafe extern "C" fn call(
     flagged_count: usize,
     keywords: Object,
 ) -> Object {
-    let thread = Thread::mine();
-    if stack::is_low(thread) {
-        return refuse();
-    }
     // SAFETY: the caller holds `this` and the arguments during the call; the thread is attached. The
     // callee may use the slot before the arguments exactly as we were allowed to.
     unsafe {
         let monitored = &*this.cast::<Monitored>();
-        let plan = &*monitored.plan;
+        let run = || object::call(monitored.function, args, flagged_count, keywords);
+        let passed = Arguments::of(args, flagged_count, keywords);
+        within_span(&*monitored.plan, passed, run)
+    }
+}
+
+/// Makes a call inside a span of its own.
+///
+/// # Safety
+/// The thread is attached; `run` makes the call and answers as the vectorcall protocol says; the plan
+/// and the arguments stay alive meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn within_span(
+    plan: &Plan,
+    passed: Arguments<'_>,
+    run: impl Fn() -> Object,
+) -> Object {
+    let thread = Thread::mine();
+    if stack::is_low(thread) {
+        return refuse();
+    }
+    // SAFETY: as demanded of the caller.
+    unsafe {
         let before = context::here(thread);
         if !before.is_recorded() || (before.begins_a_trace() && !plan.sampler.next_is_recorded()) {
-            return call_unrecorded(thread, monitored, before, args, flagged_count, keywords);
+            return call_unrecorded(thread, plan, before, passed, run);
         }
         pressure::look(plan);
-        let passed = Arguments::of(args, flagged_count, keywords);
         let number = record::start(thread, plan, before, passed);
         // Without a number the start was lost; what is called inside then hangs on our parent.
         let within = if number.is_none() {
@@ -42,7 +60,7 @@ pub(crate) unsafe extern "C" fn call(
             before.child(number)
         };
         let place = thread.replace(within);
-        let result = object::call(monitored.function, args, flagged_count, keywords);
+        let result = run();
         thread.replace(place);
         if !within.is_of_this_life() {
             // This is a forked child; the span is its parent's to end.
@@ -58,19 +76,17 @@ pub(crate) unsafe extern "C" fn call(
 /// A call inside a trace that is not recorded, or the root of one: recorded only when it fails.
 ///
 /// # Safety
-/// As for [`call`].
+/// As for [`within_span`].
 #[cold]
 unsafe fn call_unrecorded(
     thread: Thread,
-    monitored: &Monitored,
+    plan: &Plan,
     before: Current,
-    args: *const Object,
-    flagged_count: usize,
-    keywords: Object,
+    passed: Arguments<'_>,
+    run: impl Fn() -> Object,
 ) -> Object {
     // SAFETY: as demanded of the caller.
     unsafe {
-        let run = || object::call(monitored.function, args, flagged_count, keywords);
         if before.is_quiet() {
             return run();
         }
@@ -79,8 +95,7 @@ unsafe fn call_unrecorded(
         let result = run();
         thread.replace(place);
         if result.is_null() {
-            let passed = Arguments::of(args, flagged_count, keywords);
-            record::fail_alone(&*monitored.plan, began, passed);
+            record::fail_alone(plan, began, passed);
         }
         result
     }

@@ -25,12 +25,16 @@ mod emit;
 mod failure;
 mod foreign;
 mod handle;
+#[cfg(all(Py_3_11, not(Py_3_12)))]
+mod heir;
+mod instrument;
 mod log;
 mod monitored;
 mod object;
 mod plan;
 mod pressure;
 mod record;
+mod script;
 mod smart;
 mod space;
 mod span;
@@ -49,9 +53,15 @@ mod _native {
     #[pymodule_export]
     use crate::handle::{Handle, start};
     #[pymodule_export]
+    use crate::instrument::{
+        attach, detach, instrument, is_attached, is_monitored, is_planned, monitored_of,
+    };
+    #[pymodule_export]
     use crate::log::log;
     #[pymodule_export]
     use crate::monitored::monitor;
+    #[pymodule_export]
+    use crate::script::instead_of_script;
     #[pymodule_export]
     use crate::span::{Span, span_of_group};
     #[pymodule_export]

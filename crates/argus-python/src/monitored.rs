@@ -6,8 +6,9 @@
 //! answer as before, and it pickles by its qualified name.
 
 use std::ffi::{c_int, c_void};
-use std::mem::offset_of;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
+use std::sync::Arc;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -26,7 +27,8 @@ pub(crate) struct Monitored {
     attributes: Object,
     weak_references: Object,
     pub(crate) function: Object,
-    pub(crate) plan: *mut Plan,
+    /// Counted: the plan of a function's code is shared by all functions made of it.
+    pub(crate) plan: *const Plan,
 }
 
 unsafe extern "C" {
@@ -42,8 +44,15 @@ pub fn monitor<'py>(
     function: &Bound<'py, PyAny>,
     options: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    wrap(function, Arc::new(Plan::read(options)?))
+}
+
+/// Wraps `function` with a plan that others may have as well.
+pub(crate) fn wrap<'py>(
+    function: &Bound<'py, PyAny>,
+    plan: Arc<Plan>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = function.py();
-    let plan = Plan::read(options)?;
     let kind = TYPE
         .get_or_try_init(py, || make_type(py))?
         .bind(py)
@@ -57,7 +66,7 @@ pub fn monitor<'py>(
         let monitored = object.cast::<Monitored>();
         (&raw mut (*monitored).vectorcall).write(call::call);
         (&raw mut (*monitored).function).write(function.clone().into_ptr());
-        (&raw mut (*monitored).plan).write(Box::into_raw(Box::new(plan)));
+        (&raw mut (*monitored).plan).write(Arc::into_raw(plan));
         Ok(made)
     }
 }
@@ -190,10 +199,7 @@ unsafe extern "C" fn traverse(this: Object, visit: ffi::visitproc, argument: *mu
     // SAFETY: see above; no reference count changes here.
     unsafe {
         let monitored = this.cast::<Monitored>();
-        let serializer = (*monitored)
-            .plan
-            .as_ref()
-            .and_then(|plan| plan.serializer.as_ref());
+        let serializer = own_serializer((*monitored).plan);
         let held = [
             ffi::Py_TYPE(this).cast::<ffi::PyObject>(),
             (*monitored).attributes,
@@ -210,6 +216,18 @@ unsafe extern "C" fn traverse(this: Object, visit: ffi::visitproc, argument: *mu
         }
     }
     0
+}
+
+/// The serializer, unless it is held by others, too, who would be seen to hold it more often than they
+/// do.
+unsafe fn own_serializer<'a>(plan: *const Plan) -> Option<&'a Py<PyAny>> {
+    // SAFETY: see above; the plan is null until the object is made, then an `Arc` of its own.
+    unsafe {
+        let plan = plan.as_ref()?;
+        let held = ManuallyDrop::new(Arc::from_raw(plan));
+        let alone = Arc::strong_count(&held) == 1;
+        plan.serializer.as_ref().filter(|_| alone)
+    }
 }
 
 unsafe extern "C" fn clear(this: Object) -> c_int {
@@ -235,7 +253,7 @@ unsafe extern "C" fn deallocate(this: Object) {
         clear(this);
         ffi::Py_XDECREF((*monitored).function);
         if !(*monitored).plan.is_null() {
-            drop(Box::from_raw((*monitored).plan));
+            drop(Arc::from_raw((*monitored).plan));
         }
         if let Some(free) = (*kind).tp_free {
             free(this.cast());

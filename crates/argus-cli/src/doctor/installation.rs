@@ -151,8 +151,15 @@ fn variable(name: &str, value: &str) -> Finding {
             Finding::off("environment", found, unset)
         }
         (
-            "ARGUS_DISABLE" | "ARGUS_COLLECTOR" | "ARGUS_BIN" | "ARGUS_SAMPLE_RATE" | "ARGUS_DB"
-            | "ARGUS_HOME" | "ARGUS_APP_NAME",
+            "ARGUS_INSTRUMENT"
+            | "ARGUS_INSTRUMENT_EXCLUDE"
+            | "ARGUS_DISABLE"
+            | "ARGUS_COLLECTOR"
+            | "ARGUS_BIN"
+            | "ARGUS_SAMPLE_RATE"
+            | "ARGUS_DB"
+            | "ARGUS_HOME"
+            | "ARGUS_APP_NAME",
             _,
         ) => Finding::ok("environment", set),
         _ => Finding::off(

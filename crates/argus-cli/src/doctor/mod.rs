@@ -9,6 +9,7 @@ mod finding;
 mod collector;
 mod data;
 mod installation;
+mod instrumented;
 mod machine;
 mod others;
 
@@ -30,8 +31,12 @@ use finding::{Section, Verdict};
 Examples:
   argus doctor
   argus doctor --json
-  argus doctor --db logs/observability.db")]
+  argus doctor --db logs/observability.db
+  argus doctor --instrumented")]
 pub(crate) struct Args {
+    /// List what `argus run --instrument` and auto_instrument_module could not record, and why
+    #[arg(long)]
+    instrumented: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -46,6 +51,9 @@ struct Report<'a> {
 
 /// Checks everything and prints what was found.
 pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
+    if args.instrumented {
+        return instrumented::list(args.format.format(), data);
+    }
     let sections = [
         data::check(data),
         collector::check(data),

@@ -4,7 +4,9 @@
 //! and its exit code is ours. Meanwhile its lines are kept as log entries, it is measured, and what
 //! it records itself goes to the same database, which it is told by its environment. Nothing is
 //! printed but what concerns the recording itself, on standard error, before or after, and, when the
-//! program dies badly, what it was doing.
+//! program dies badly, what it was doing. [`instrument`] asks its Pythons to record their functions.
+
+mod instrument;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -30,6 +32,7 @@ use crate::gaze::reading::{Reading, ReadingArgs, complaint};
 use crate::gaze::recorder::{self, Event, Parent, Recorder, Subject};
 use crate::gaze::scribe::{Outcome, Pipe, Scribe};
 use crate::gaze::{AppName, absolute};
+use crate::moment;
 
 /// Start a program and record it: exit code, output, CPU, memory, what it records itself
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,7 @@ Examples:
   argus run -- python3 app.py
   argus run --app-name Prices -- python3 -m prices
   argus run --app-name Terrain --logfile terrain.log -- ./terrain_sim --seed 42
+  argus run --instrument 'prices.*' --instrument __main__ -- python3 app.py
 
 Returns the program's exit code, 128 + N when signal N ended it; 127 when there is no such command,
 126 when it cannot be executed.
@@ -60,6 +64,8 @@ pub(crate) struct Args {
     /// Print no report when the program dies badly
     #[arg(long)]
     no_autopsy: bool,
+    #[command(flatten)]
+    instrument: instrument::InstrumentArgs,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -79,7 +85,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let launch = Launch {
         program: program.clone(),
         arguments: arguments.to_vec(),
-        environment: environment(data, &app_name),
+        environment: [environment(data, &app_name), args.instrument.environment()].concat(),
     };
     // Before any thread starts: they are to have these signals blocked as well.
     let signals = Signals::collect(&FORWARDED)?;
@@ -92,6 +98,7 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     for warning in warnings {
         tell(&complaint(&warning));
     }
+    let began = moment::now();
     let child = Child::spawn(&launch, Streams::of_caller(), &signals)?;
     let session = Session {
         subject: Subject::new(child.target(), &app_name, parent()),
@@ -104,6 +111,11 @@ pub(crate) fn run(args: &Args, data: &DataDir) -> Result<Exit> {
     let settled = session.recorder.settle(data);
     if let Some(complaint) = settled.complaint(data) {
         tell(&complaint);
+    }
+    // One that fails may not have come to what was to be instrumented.
+    if settled.is_stored() && ended.code == 0 {
+        args.instrument
+            .complain_if_nothing_was(&app_name, began, data);
     }
     if settled.is_stored() && !args.no_autopsy {
         report(pid, ended.code, data);
