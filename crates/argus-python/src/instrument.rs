@@ -7,6 +7,11 @@
 //! so there the function becomes one of a type that differs from `function` in nothing else
 //! ([`heir`]).
 //!
+//! Python 3.12 and later also offer `sys.monitoring`. Measured on a function of two arguments, with C
+//! callbacks that do nothing: 3.12.1 adds 21–24 ns a call by the slot and 49–59 ns by monitoring, which
+//! does not tell the arguments; reading them from the frame makes it 100–110 ns. 3.13.0: 22 ns,
+//! 31–32 ns, 84–93 ns. So the slot is taken everywhere.
+//!
 //! The plan hangs on the function's code (`co_extra`), and is freed with it: a function that is made
 //! again and again, as nested ones are, is instrumented by one look and one store. It is made at the
 //! first call, since most functions that a program defines are never called in a run.
