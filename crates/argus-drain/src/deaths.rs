@@ -132,7 +132,8 @@ impl Programs {
                 continue;
             };
             let before = self.stacks.insert(*producer, stack);
-            if before.is_some_and(|before| before != stack) {
+            // At the first look, too: it may have happened before.
+            if before != Some(stack) {
                 changed.push(*producer);
             }
         }
