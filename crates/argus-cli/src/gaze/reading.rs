@@ -27,9 +27,9 @@ pub(crate) enum From {
     /// New lines only.
     #[default]
     End,
-    /// Everything that the file holds.
+    /// Everything that they hold.
     Start,
-    /// Where the last run that followed it stopped.
+    /// Where the last run that followed them stopped.
     Resume,
 }
 
@@ -141,7 +141,7 @@ impl IdPattern {
 /// How log lines are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReadingArgs {
-    /// Begin at the end of log files, at their start, or where the last run stopped
+    /// Begin at the end of log files and journals, at their start, or where the last run stopped
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     from: From,
     /// Make out time, level, message and fields of log lines, and join lines of one event

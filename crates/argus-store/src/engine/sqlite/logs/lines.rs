@@ -17,7 +17,7 @@ use super::super::runs;
 use super::super::sums::Changes;
 use crate::batch::{LogMeaning, LogRow};
 
-/// Lines that one statement inserts: starting and ending a statement costs more than a row.
+/// Lines that one statement inserts, as of spans: starting and ending one for each is dear.
 const STRETCH: usize = 32;
 
 /// What the lines of a stretch have in common.
