@@ -146,6 +146,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_program_is_looked_at_when_it_is_new_and_when_it_has_changed() {
+        let me = host::producer_id();
+        let living = BTreeSet::from([me]);
+        let mut programs = Programs::default();
+        let mut look = |stack: Option<u64>| {
+            programs.looked_at = None;
+            if let Some(stack) = stack {
+                programs.stacks.insert(me, stack);
+            }
+            programs.changed(&living)
+        };
+        // It may have executed another program between being found and this.
+        assert_eq!(look(None), [me]);
+        assert_eq!(look(None), []);
+        assert_eq!(look(Some(1)), [me], "its stack was elsewhere");
+        assert_eq!(look(None), []);
+    }
+
+    #[test]
     fn life_is_judged_only_where_the_pid_has_its_meaning() {
         let here = Here::read();
         let me = host::producer_id();

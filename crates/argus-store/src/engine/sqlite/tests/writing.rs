@@ -6,12 +6,12 @@ use std::thread;
 use super::super::{open as open_file, open_reader, schema};
 use super::Place;
 use super::damage::report;
-use crate::Batch;
-use crate::batch::{CollectorState, Hold, OpenSpan, SpanRow};
-use crate::conformance::fixture::{at, described, metric, name, open, span};
+use crate::batch::{CollectorState, Hold, LogRow, OpenSpan, SpanRow};
+use crate::conformance::fixture::{at, described, log, metric, name, open, span};
 use crate::error::{CommitError, ReadError};
-use crate::query::{Cell, Page, SpanFilter, TimeRange};
+use crate::query::{Cell, LogFilter, Order, Page, SpanFilter, TimeRange};
 use crate::retention::Retention;
+use crate::{Batch, Memory, Sink, Store};
 
 #[test]
 fn a_commit_that_fails_leaves_nothing_and_can_be_repeated() {
@@ -80,6 +80,68 @@ fn a_batch_of_any_size_gets_the_ids_in_order() {
     let wrong = "SELECT count(*), count(*) FILTER (WHERE data_value <> id) FROM data_trace";
     assert_eq!(place.lines(wrong), [format!("{number}|0")]);
     assert_eq!(report(&place.database()).damage, []);
+}
+
+/// Runs of lines of several sources, some of them alike for longer than a statement takes, some plain.
+#[test]
+fn lines_of_any_mixture_read_back_as_from_memory() {
+    let (mut place, mut memory) = (Place::new(&Batch::default()), Memory::new());
+    let (mut random, mut number) = (7_u64, 0);
+    for _ in 0..40 {
+        let mut logs = Vec::new();
+        for _ in 0..3 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let [length, whose, path, kind] = [20, 30, 40, 50].map(|bit| random >> bit);
+            for _ in 0..length % 70 {
+                number += 1;
+                let row = log(1 + (whose % 2) as u32, number, &format!("line {number}"));
+                let is_plain = kind % 3 == 0 || (kind % 3 == 1 && number % 7 > 0);
+                logs.push(LogRow {
+                    path: [None, Some("a.log".into()), Some("b.log".into())][path as usize % 3]
+                        .clone(),
+                    level: (!is_plain).then(|| "ERROR".into()),
+                    span: row.span.filter(|_| !is_plain),
+                    offset: Some(number as u64),
+                    altered: number % 5 == 0,
+                    ..row
+                });
+            }
+        }
+        let batch = Batch {
+            logs,
+            ..Batch::default()
+        };
+        place.sink.commit(&batch).unwrap();
+        memory.commit(&batch).unwrap();
+    }
+    let all = Page {
+        order: Order::Oldest,
+        after: None,
+        limit: usize::MAX,
+    };
+    let stored = place.reader().logs(&LogFilter::default(), all).unwrap();
+    assert!(stored.len() > 2_000, "{}", stored.len());
+    assert_eq!(stored, memory.logs(&LogFilter::default(), all).unwrap());
+    assert_eq!(report(&place.database()).damage, []);
+}
+
+#[test]
+fn a_line_that_another_program_wrote_does_not_shift_the_ids() {
+    let batch = Batch {
+        logs: (0..40).map(|number| log(1, number, "ours")).collect(),
+        ..Batch::default()
+    };
+    let mut place = Place::new(&batch);
+    let theirs =
+        "INSERT INTO log_entries (id, timestamp, app_name, process_name, process_id, log_line)
+         VALUES (1000, '', '', '', 1, 'theirs')";
+    place.foreign().execute(theirs, []).unwrap();
+    place.sink.commit(&batch).unwrap();
+    let ids =
+        "SELECT min(id), max(id), count(*) FROM log_entries WHERE id > 40 AND log_line = 'ours'";
+    assert_eq!(place.lines(ids), ["1001|1040|40"]);
 }
 
 #[test]
