@@ -3,17 +3,22 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::sums::TABLES;
+use super::super::sums::{Checked, TABLES};
 use super::super::{check, schema};
 use super::Place;
 use crate::Batch;
-use crate::batch::{GapRow, LedgerDelta, Position, SpanRow, Status};
+use crate::batch::{
+    GapRow, LedgerDelta, LogFile, LogMeaning, LogPosition, LogRow, LogTemplate, Position,
+    RemoteParentRow, SpanRow, Status,
+};
 use crate::conformance::fixture::{
-    at, described, end, event, log, metric, name, open, process_event, producer, sample, span,
+    at, described, end, event, key, log, metric, name, open, process_event, producer, sample, span,
+    stack,
 };
 use crate::retention::{Rest, Retention};
 use crate::verify::Report;
@@ -44,6 +49,38 @@ fn gap() -> GapRow {
     }
 }
 
+/// Log lines, and what belongs to them.
+fn lines(round: i64) -> Batch {
+    Batch {
+        logs: (0..40)
+            .map(|row| LogRow {
+                meaning: Some(Box::new(LogMeaning {
+                    ids: vec![("request_id".into(), format!("r{row}"))],
+                    ..LogMeaning::default()
+                })),
+                ..log(1, row, &format!("line {row} of {round}"))
+            })
+            .collect(),
+        log_templates: vec![LogTemplate {
+            id: 1,
+            pattern: "line <*> of <*>".into(),
+            count: 40,
+            first: at(0),
+            last: at(39),
+        }],
+        log_positions: vec![LogPosition {
+            at: at(39),
+            file: Arc::new(LogFile {
+                path: "app.log".into(),
+                inode: round as u64 / 2,
+                ..LogFile::default()
+            }),
+            offset: round as u64 * 1_000,
+        }],
+        ..Batch::default()
+    }
+}
+
 /// Rows in every table, over several batches, with updates and deletes among them.
 pub(super) fn everything() -> Place {
     let mut place = Place::new(&Batch {
@@ -69,9 +106,13 @@ pub(super) fn everything() -> Place {
                 })
                 .collect(),
             samples: (0..20).map(|row| sample(1, round * 60 + row)).collect(),
-            logs: (0..40)
-                .map(|row| log(1, row, &format!("line {row} of {round}")))
-                .collect(),
+            remote_parents: vec![RemoteParentRow {
+                key: key(1, number(0)),
+                at: at(0),
+                trace: 7,
+                parent: 9,
+            }],
+            stacks: vec![stack(1, 1, round, "load (a.py:1)")],
             process_events: vec![process_event(2, round, "started")],
             metrics: (0..20).map(|row| metric(1, row, "depth", 0.5)).collect(),
             session_events: vec![event(
@@ -94,7 +135,7 @@ pub(super) fn everything() -> Place {
                 offset: 64,
             }],
             collector: Some(crate::batch::CollectorState::default()),
-            ..Batch::default()
+            ..lines(round)
         });
         committed.unwrap();
         place.sink.sync().unwrap();
@@ -126,6 +167,10 @@ fn every_table_is_checked() {
 #[test]
 fn a_whole_store_has_no_damage() {
     let mut place = everything();
+    for Checked { table, .. } in TABLES {
+        let rows = place.lines(&format!("SELECT count(*) > 0 FROM {table}"));
+        assert_eq!(rows, ["1"], "{table}");
+    }
     let whole = report(&place.database());
     assert_eq!(whole.damage, []);
     assert!(whole.rows > 2_000, "{whole:?}");
