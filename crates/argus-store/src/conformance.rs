@@ -87,7 +87,7 @@ laws! {
         a_producer_is_remembered_with_what_was_drained,
         captured_text_that_is_not_json_is_left_out;
     remote:
-        parents_in_other_programs_are_found_by_trace_parent_and_span,
+        parents_in_other_programs_are_found_by_trace_and_parent,
         a_parent_in_another_program_is_told_once;
     pages:
         paging_newest_first_loses_and_doubles_nothing,

@@ -157,22 +157,27 @@ impl Calls {
     }
 }
 
-/// The calls with which the trace of this id begins, or enters a program, and when.
+/// The calls with which the trace of this id begins, or enters a program, and when; of a span's id,
+/// those that other programs made below it.
 fn traced(store: &dyn Store, id: &str) -> Result<Vec<(SpanKey, Timestamp)>> {
-    let is_one = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let Some(trace) = is_one.then(|| u128::from_str_radix(id, 16).ok()).flatten() else {
-        return Ok(Vec::new());
+    let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(id, 16).ok().filter(|_| is_hex);
+    let which = match (number, id.len()) {
+        (Some(trace), 32) => RemoteParents::Trace(trace),
+        (Some(span), 16) => RemoteParents::Below(span as u64),
+        _ => return Ok(Vec::new()),
     };
-    let entered = store.remote_parents(RemoteParents::Trace(trace), CALLS)?;
-    let (nonce, number) = trace_root(trace);
-    let mut producers = store.ledger()?;
-    producers.retain(|known| known.producer.nonce == nonce);
-    let began = producers.into_iter().map(|known| {
-        let producer = known.producer;
-        (SpanKey { producer, number }, known.seen_at)
-    });
-    let entered = entered.into_iter().map(|row| (row.key, row.at));
-    Ok(began.chain(entered).collect())
+    let entered = store.remote_parents(which, CALLS)?.into_iter();
+    let mut calls: Vec<_> = entered.map(|row| (row.key, row.at)).collect();
+    if let RemoteParents::Trace(trace) = which {
+        let (nonce, number) = trace_root(trace);
+        let began = store.ledger()?.into_iter().filter_map(|known| {
+            let producer = known.producer;
+            (producer.nonce == nonce).then_some((SpanKey { producer, number }, known.seen_at))
+        });
+        calls.extend(began);
+    }
+    Ok(calls)
 }
 
 fn oldest(after: Option<i64>, limit: usize) -> Page {

@@ -437,8 +437,8 @@ fn a_trace_brings_the_calls_that_it_begins_and_enters() {
         ended: vec![root, entered, span(3, "another")],
         ..introduction()
     });
-    let calls = |trace: u128| -> Vec<String> {
-        let entries = recording.json(&["logs", "--correlation", &format!("{trace:032x}")]);
+    let calls = |id: &str| -> Vec<String> {
+        let entries = recording.json(&["logs", "--correlation", id]);
         let names = entries
             .as_array()
             .unwrap()
@@ -448,9 +448,14 @@ fn a_trace_brings_the_calls_that_it_begins_and_enters() {
             .map(|name| name.as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(calls(of_ours), ["trace.call_1"]);
-    assert_eq!(calls(foreign), ["trace.call_2"]);
-    assert!(calls(5).is_empty());
+    assert_eq!(calls(&format!("{of_ours:032x}")), ["trace.call_1"]);
+    assert_eq!(calls(&format!("{foreign:032x}")), ["trace.call_2"]);
+    assert_eq!(
+        calls("0000000000000007"),
+        ["trace.call_2"],
+        "below that span"
+    );
+    assert!(calls(&format!("{:032x}", 5)).is_empty());
 }
 
 #[test]

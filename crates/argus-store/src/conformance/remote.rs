@@ -31,7 +31,7 @@ fn found(bench: &Bench, which: RemoteParents, limit: usize) -> Vec<SpanKey> {
     rows.iter().map(|row| row.key).collect()
 }
 
-pub(super) fn parents_in_other_programs_are_found_by_trace_parent_and_span(bench: &mut Bench) {
+pub(super) fn parents_in_other_programs_are_found_by_trace_and_parent(bench: &mut Bench) {
     let highest = u64::MAX;
     commit(bench, vec![row(1, TRACE, 7), row(2, TRACE, highest)]);
     commit(bench, vec![row(highest, 1, 7)]);
@@ -42,21 +42,20 @@ pub(super) fn parents_in_other_programs_are_found_by_trace_parent_and_span(bench
     assert_eq!(below(7), [key(1, highest), key(1, 1)]);
     assert_eq!(below(highest), [key(1, 2)]);
     assert_eq!(below(8), []);
-    let of = RemoteParents::Of(key(1, highest));
     let expected = StoredRemoteParent {
         key: key(1, highest),
         at: at(0),
         trace: 1,
         parent: 7,
     };
-    assert_eq!(bench.store.remote_parents(of, 9).unwrap(), [expected]);
-    assert_eq!(found(bench, RemoteParents::Of(key(2, 1)), 9), []);
+    let other = bench.store.remote_parents(RemoteParents::Trace(1), 9);
+    assert_eq!(other.unwrap(), [expected]);
 }
 
 pub(super) fn a_parent_in_another_program_is_told_once(bench: &mut Bench) {
     commit(bench, vec![row(1, TRACE, 7)]);
     commit(bench, vec![row(1, TRACE, 8)]);
-    let told = bench.store.remote_parents(RemoteParents::Of(key(1, 1)), 9);
+    let told = bench.store.remote_parents(RemoteParents::Trace(TRACE), 9);
     let told = told.unwrap();
     assert_eq!((told.len(), told[0].parent), (1, 7));
 }

@@ -9,8 +9,6 @@ pub enum RemoteParents {
     Trace(u128),
     /// Those below the span with this id, see [`argus_model::trace::span_id`].
     Below(u64),
-    /// This one, if it has such a parent.
-    Of(SpanKey),
 }
 
 /// A span's parent in another program.

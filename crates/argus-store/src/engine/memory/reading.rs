@@ -210,7 +210,6 @@ impl Store for Memory {
         let is_meant = |row: &&StoredRemoteParent| match which {
             RemoteParents::Trace(trace) => row.trace == trace,
             RemoteParents::Below(span) => row.parent == span,
-            RemoteParents::Of(key) => row.key == key,
         };
         let data = self.data();
         let latest = data.remote_parents.iter().rev();

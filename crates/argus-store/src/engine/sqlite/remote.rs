@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use argus_model::{ProducerId, SpanKey, SpanNumber, Timestamp};
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
 use super::known::Known;
 use super::runs;
@@ -44,22 +43,18 @@ pub(super) fn parents(
     which: RemoteParents,
     limit: usize,
 ) -> rusqlite::Result<Vec<StoredRemoteParent>> {
-    let (condition, values): (_, Vec<Value>) = match which {
-        RemoteParents::Trace(trace) => ("r.trace_id = ?1", vec![trace_text(trace).into()]),
-        RemoteParents::Below(span) => ("r.parent_span_id = ?1", vec![span_text(span).into()]),
-        RemoteParents::Of(SpanKey { producer, number }) => (
-            "p.producer = ?1 AND r.number = ?2",
-            vec![producer.to_string().into(), number.0.cast_signed().into()],
-        ),
+    let (column, id) = match which {
+        RemoteParents::Trace(trace) => ("trace_id", trace_text(trace)),
+        RemoteParents::Below(span) => ("parent_span_id", span_text(span)),
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
         .prepare_cached(&format!(
             "SELECT p.producer, r.number, r.trace_id, r.parent_span_id, r.at_ns
              FROM remote_parents AS r JOIN producers AS p ON p.id = r.producer_id
-             WHERE {condition} ORDER BY r.id DESC LIMIT {limit}"
+             WHERE r.{column} = ?1 ORDER BY r.id DESC LIMIT ?2"
         ))?
-        .query_map(params_from_iter(values), parent)?
+        .query_map(params![id, limit], parent)?
         .filter_map(Result::transpose)
         .collect()
 }
