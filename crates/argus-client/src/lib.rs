@@ -21,7 +21,6 @@
 
 pub mod capture;
 pub mod current;
-mod json;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod line;
 #[cfg(feature = "log")]

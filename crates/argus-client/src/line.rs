@@ -13,7 +13,7 @@ use argus_model::{Kind, Record, SpanNumber};
 use argus_spool::{Appended, Thread, Weight};
 
 use crate::capture::MOST_BYTES;
-use crate::json;
+use argus_model::json;
 
 /// The most bytes that are kept of a message.
 const MOST_OF_A_MESSAGE: usize = 8_192;

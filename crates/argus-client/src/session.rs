@@ -6,7 +6,7 @@ use argus_model::session::{SESSION_ENDED, SESSION_STARTED};
 use argus_model::{Kind, Record};
 use argus_spool::{Appended, Weight, append_in_order, monotonic_now};
 
-use crate::json;
+use argus_model::json;
 
 /// Appends one event to a session. `data` is a JSON object. Events keep the order in which they were
 /// emitted, whichever threads emit them.

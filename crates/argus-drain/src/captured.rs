@@ -2,6 +2,7 @@
 //!
 //! Written by hand, straight into one string: it is made for every span.
 
+use argus_model::json::text;
 use argus_model::record::{FieldKey, Fields};
 use argus_model::{NameText, Value};
 
@@ -137,39 +138,6 @@ fn leaf(out: &mut String, value: &Value, rendered: &mut String) {
             text(out, rendered);
         }
     }
-}
-
-/// Appends a text as JSON has it.
-pub(crate) fn text(out: &mut String, value: &str) {
-    out.push('"');
-    // Without a way out of the loop the compiler looks at many bytes at once.
-    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
-        out.push_str(value);
-        out.push('"');
-        return;
-    }
-    let mut plain = 0;
-    for (index, byte) in value.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "",
-            _ => continue,
-        };
-        out.push_str(&value[plain..index]);
-        if escape.is_empty() {
-            out.push_str(&format!("\\u{byte:04x}"));
-        } else {
-            out.push_str(escape);
-        }
-        plain = index + 1;
-    }
-    out.push_str(&value[plain..]);
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 pub mod codec;
 pub mod death;
 pub mod identity;
+pub mod json;
 pub mod level;
 pub mod measure;
 pub mod name;

@@ -1,13 +1,12 @@
 //! The templates of log lines, as the collector keeps them: the store holds all of them, so that a
 //! successor goes on with the same ones.
 
-use argus_model::Timestamp;
+use argus_model::{Timestamp, json};
 use argus_store::Batch;
 use argus_store::batch::{LogRow, LogTemplate, ProcessEventRow};
 use argus_store::query::StoredLogTemplate;
 use foldhash::HashMap;
 
-use crate::captured;
 use crate::templates::{Change, Miner, TemplateId};
 
 /// What a line that looks like none before it is told as.
@@ -63,7 +62,7 @@ impl Templates {
 
     fn news(&self, of: TemplateId, row: &LogRow) -> ProcessEventRow {
         let mut detail = format!("{{\"template\":{},\"pattern\":", of.0);
-        captured::text(&mut detail, self.0.pattern(of).unwrap_or_default());
+        json::text(&mut detail, self.0.pattern(of).unwrap_or_default());
         detail.push('}');
         ProcessEventRow {
             at: row.at,
