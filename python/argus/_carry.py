@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from argus import _native
+from argus._loader import Afterwards
 
 # Of an object on its way: where it was started.
 _PLACE = "_argus_place"
@@ -182,7 +183,6 @@ def _prepare(prepare: Callable[[ModuleType], None], module: ModuleType) -> None:
         return
 
 
-# Neither inherits from `importlib.abc`, which takes as long to import as all of this.
 class _Finder:
     """Finds modules that are to be prepared, each once."""
 
@@ -200,23 +200,5 @@ class _Finder:
         # Any, since a loader need not inherit from `importlib.abc.Loader`.
         spec: Any = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, prepare)
+            spec.loader = Afterwards(spec.loader, functools.partial(_prepare, prepare))
         return spec
-
-
-class _Loader:
-    """Loads a module as it would have been, and prepares it."""
-
-    def __init__(self, loader: Any, prepare: Callable[[ModuleType], None]) -> None:
-        self._loader, self._to_do = loader, prepare
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _prepare(self._to_do, module)

@@ -24,6 +24,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from argus import _auto, _marks, _native, _options
+from argus._loader import Afterwards
 
 _MAIN = "__main__"
 _STANDARD: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
@@ -131,7 +132,7 @@ class _Finder:
             # Of the instance, and only until it was called: whoever asks finds the loader as ever.
             loader.__dict__["get_code"] = functools.partial(self._code, loader)
         elif hasattr(loader, "exec_module"):
-            found.loader = _Afterwards(loader, self._instrument_whole)
+            found.loader = Afterwards(loader, self._instrument_whole)
         else:
             _auto.tell_unwrapped(spec.name, f"loaded by {type(loader).__name__}")
 
@@ -207,24 +208,3 @@ def _program() -> str | None:
             attached = argument.partition("m")[2]
             return attached or (arguments[index + 1] if index + 1 < len(arguments) else None)
     return None
-
-
-class _Afterwards:
-    """Loads a module as it would have been, and looks at it afterwards."""
-
-    def __init__(self, loader: Any, look: Any) -> None:
-        self._loader, self._look = loader, look
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        self._look(module)
