@@ -1,5 +1,7 @@
 """Requests of ASGI applications (FastAPI, Starlette, Django, Quart) as spans.
 
+    import argus.asgi
+
     app = argus.asgi.Middleware(app)
 
 Every request is a span named by its method, below the caller that sent a ``traceparent``; the calls it

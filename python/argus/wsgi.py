@@ -1,5 +1,7 @@
 """Requests of WSGI applications (Flask, Django, Bottle, Pyramid) as spans.
 
+    import argus.wsgi
+
     app.wsgi_app = argus.wsgi.Middleware(app.wsgi_app)
 
 Every request is a span named by its method, below the caller that sent a ``traceparent``; the calls it
@@ -66,6 +68,9 @@ class _Body:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._body
+        except GeneratorExit:
+            # The client wants no more of it; the server closes the body.
+            raise
         except BaseException as error:
             self._request.__exit__(type(error), error, error.__traceback__)
             raise

@@ -253,3 +253,21 @@ def test_clients_tell_where_they_are(run):
         """
     )
     assert done.store is not None
+
+
+def test_a_client_that_wants_no_more_of_a_body_is_no_failure(recorded):
+    import argus.wsgi
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        yield from (b"one", b"two", b"three")
+
+    served = argus.wsgi.Middleware(application)
+    body = served({"REQUEST_METHOD": "PATCH", "PATH_INFO": "/much"}, lambda status, headers: None)
+    pieces = iter(body)
+    assert next(pieces) == b"one"
+    # The server's loop is left before it closes the body.
+    del pieces
+    body.close()
+    (span,) = recorded("PATCH")
+    assert (span.status, span.locals["http.response.status_code"]) == ("OK", "200")
