@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import types
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ for _name in ("ARGUS_DISABLE", "ARGUS_COLLECTOR", "ARGUS_SAMPLE_RATE", "ARGUS_AP
     os.environ.pop(_name, None)
 
 import argus
+
+ARGUS = os.environ.get("ARGUS_BIN") or str(Path(sys.executable).with_name("argus"))
 
 
 def pytest_sessionfinish():
@@ -116,3 +119,59 @@ def run(tmp_path):
         return types.SimpleNamespace(out=done.stdout, err=done.stderr, store=Store(path))
 
     return start
+
+
+@pytest.fixture
+def place(tmp_path, store_at):
+    """A folder with a program's files, and ways to run it there."""
+
+    class Place:
+        argus = ARGUS
+        path = tmp_path / "program"
+        store = store_at(tmp_path / "run.db")
+
+        def write(self, **files: str) -> None:
+            for name, text in files.items():
+                file = self.path / name.replace("__in__", "/")
+                file = file.with_name(f"{file.name}.py")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(textwrap.dedent(text))
+
+        def run(self, *command: str, **environment: str) -> types.SimpleNamespace:
+            done = subprocess.run(
+                command,
+                cwd=self.path,
+                env={
+                    **os.environ,
+                    "PYTHONHASHSEED": "0",
+                    "PYTHONDONTWRITEBYTECODE": "",
+                    **environment,
+                },
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            return types.SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
+
+        def plain(self, *arguments: str) -> types.SimpleNamespace:
+            return self.run(sys.executable, *arguments)
+
+        def instrumented(self, modules: str, *arguments: str, **environment: str):
+            asked = [part for name in modules.split() for part in ("--instrument", name)]
+            options = ["--db", str(self.store.path), "--no-autopsy", *asked]
+            return self.run(ARGUS, "run", *options, "--", sys.executable, *arguments, **environment)
+
+        def same(self, modules: str, *arguments: str) -> types.SimpleNamespace:
+            """Runs it both ways; the two must not differ."""
+            plain = self.plain(*arguments)
+            instrumented = self.instrumented(modules, *arguments)
+            assert instrumented == plain
+            return instrumented
+
+        def calls(self) -> Counter[str]:
+            rows = self.store.query("SELECT process, count(*) AS n FROM process_trace GROUP BY 1")
+            return Counter({row["process"]: row["n"] for row in rows})
+
+    Place.path.mkdir()
+    return Place()
