@@ -1,10 +1,11 @@
 //! `argus gaze` that reads logs: from where, with what meaning, without secrets, and what it says of them.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
+use std::process::Stdio;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
 use crate::observed::{Home, Running, Stranger, eventually};
@@ -328,4 +329,46 @@ fn standard_input_is_a_log_too() {
     assert_eq!(rows[0]["source"], "stdin");
     assert_eq!(rows[0]["level"], "ERROR");
     assert_eq!(rows[0]["process_id"], stranger.pid);
+}
+
+/// Its output goes into a pipe that nobody reads before everything is stored.
+#[test]
+fn who_does_not_look_keeps_nothing_from_being_recorded_and_is_told() {
+    const LINES: usize = 60_000;
+    let home = Home::new();
+    let log = home.path("app.log");
+    let text: String = (0..LINES)
+        .map(|number| format!("line {number:06} {}\n", "x".repeat(100)))
+        .collect();
+    fs::write(&log, text).unwrap();
+    let stranger = Stranger::sleeping(&home.path(""));
+    let pid = stranger.pid.to_string();
+    let log = log.to_str().unwrap();
+    let mut command = home.collected(&["gaze", "--pid", &pid, "--logfile", log, "--from", "start"]);
+    let mut gaze = command.stdout(Stdio::piped()).spawn().unwrap();
+    eventually("everything is stored", || {
+        let rows = home.rows("SELECT count(*) AS n FROM log_entries");
+        (rows.first()?["n"] == LINES).then_some(())
+    });
+    let id = Pid::from_child(&gaze);
+    rustix::process::kill_process(id, Signal::INT).unwrap();
+    let mut said = String::new();
+    gaze.stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(gaze.wait().unwrap().success());
+    let shown = said.matches("[Gaze] Log: line ").count();
+    let told = said.lines().find_map(|line| {
+        let left_out = line.strip_suffix(" lines were not shown, but recorded")?;
+        left_out.strip_prefix("[Gaze] ")?.parse::<usize>().ok()
+    });
+    let left_out = told.unwrap_or_else(|| panic!("{shown} of {LINES} were shown, none left out"));
+    // Samples of the process may be among them.
+    assert!(
+        shown + left_out >= LINES && shown > 10_000,
+        "{shown} + {left_out}"
+    );
+    assert!(said.contains(&format!("[Gaze] Log entries captured: {LINES}")));
 }
