@@ -73,19 +73,24 @@ def main():
 main()
 ";
 
+/// A sample of the shop whose main thread sleeps: it is ready before that, and waits for the lock first.
+fn asleep(sampler: &mut StackSampler, is_meant: impl Fn(&Stacks) -> bool) -> Stacks {
+    eventually("the main thread sleeps", || {
+        let stacks = sampler.sample().ok()?;
+        let main = stacks.threads.first()?;
+        let sleeps = main.frames.first()?.line == Some(9) && main.activity == Activity::Idle;
+        (sleeps && is_meant(&stacks)).then_some(stacks)
+    })
+}
+
 #[test]
 fn every_thread_tells_what_it_is_in() {
     let program = Program::start("python3", SHOP);
     let mut sampler = program.sampler();
-    let stacks = eventually("the worker has the lock", || {
-        let stacks = sampler.sample().ok()?;
-        let worker = stacks.threads.get(1)?;
-        let main = &stacks.threads[0];
-        // When asked to give the lock up, the worker goes to sleep for an instant.
-        let is_plain = worker.holds_gil
-            && worker.activity == Activity::Active
-            && main.activity == Activity::Idle;
-        is_plain.then_some(stacks)
+    // When asked to give the lock up, the worker goes to sleep for an instant.
+    let stacks = asleep(&mut sampler, |stacks| {
+        let worker = stacks.threads.get(1);
+        worker.is_some_and(|it| it.holds_gil && it.activity == Activity::Active)
     });
     assert_eq!(stacks.threads.len(), 2);
     let (main, worker) = (&stacks.threads[0], &stacks.threads[1]);
@@ -137,12 +142,7 @@ fn every_python_of_this_machine_can_be_read() {
         let python = python.display().to_string();
         let program = Program::start(&python, SHOP);
         let mut sampler = program.sampler();
-        let stacks = eventually("the main thread waits", || {
-            let stacks = sampler.sample().ok()?;
-            let main = stacks.threads.first()?;
-            let waits = main.frames.first()?.line == Some(9) && main.activity == Activity::Idle;
-            waits.then_some(stacks)
-        });
+        let stacks = asleep(&mut sampler, |_| true);
         let [main, worker] = &stacks.threads[..] else {
             panic!("{python}: {stacks:?}");
         };
@@ -294,11 +294,7 @@ fn a_program_in_a_pid_namespace_of_its_own_is_read_by_our_ids() {
     let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
     let pid: u32 = children.trim().parse().unwrap();
     let mut sampler = StackSampler::attach(&find_by_pid(pid).unwrap()).unwrap();
-    // Its file stands before it sleeps.
-    let stacks = eventually("the main thread waits", || {
-        let stacks = sampler.sample().ok()?;
-        (stacks.threads[0].activity == Activity::Idle).then_some(stacks)
-    });
+    let stacks = asleep(&mut sampler, |_| true);
     assert_eq!(stacks.threads[0].tid, Some(pid));
     let worker = stacks.threads[1].tid.unwrap();
     assert!(Path::new(&format!("/proc/{pid}/task/{worker}")).exists());
